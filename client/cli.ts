@@ -1,0 +1,106 @@
+/** The command line of ferry. */
+import { Command, CommanderError, type Option } from 'commander';
+import { FerryError } from '../protocol/errors.ts';
+import { version } from '../transfer/version.ts';
+import { addMkdir, addMove, addRemove } from './commands/changes.ts';
+import { addDownload } from './commands/download.ts';
+import { addList, addStat } from './commands/entries.ts';
+import { errorEvent } from './commands/perform.ts';
+import type { Outcome, Shell } from './commands/shell.ts';
+import { emptySummary } from './commands/summary.ts';
+import { addUpload } from './commands/upload.ts';
+import { addVerify } from './commands/verify.ts';
+import { addVersion } from './commands/version.ts';
+import { escapeUnsafe } from './render-names.ts';
+
+const footer = `
+A remote is ferry+tcp://host[:port]/path (port 7873). Its path is taken as it stands.
+Options can be set by the environment: FERRY_RETRIES=10, FERRY_QUIET=1.
+
+Examples:
+  ferry upload photos ferry+tcp://nas/backup
+  ferry download ferry+tcp://nas/backup/photos .
+  ferry ls -l ferry+tcp://nas/
+  ferry help upload`;
+
+/** The program; its actions set `outcome.exitCode`. */
+export function createProgram(shell: Shell, outcome: Outcome): Command {
+  const program = new Command('ferry')
+    .description('Sends and fetches files in checksummed chunks; any interruption resumes.')
+    .version(version)
+    .addHelpText('after', footer)
+    .configureHelp({ optionDescription: describe })
+    .configureOutput({
+      writeOut: (text) => void shell.stdout.write(text),
+      writeErr: (text) => void shell.stderr.write(text),
+      // `run` tells of it, in one form for all errors.
+      outputError: () => undefined,
+    })
+    .exitOverride();
+  addUpload(program, shell, outcome);
+  addDownload(program, shell, outcome);
+  addList(program, shell, outcome);
+  addStat(program, shell, outcome);
+  addMkdir(program, shell, outcome);
+  addRemove(program, shell, outcome);
+  addMove(program, shell, outcome);
+  addVerify(program, shell, outcome);
+  addVersion(program, shell);
+  return program;
+}
+
+/** Without the variable of each option: the footer says how they are named. */
+function describe({ description, defaultValue, defaultValueDescription }: Option): string {
+  const value = defaultValueDescription ?? defaultValue;
+  return typeof value === 'string' ? `${description} (default: ${value})` : description;
+}
+
+/** Runs the command that `words` (without program name) say, and gives the exit code. */
+export async function run(words: readonly string[], shell: Shell): Promise<number> {
+  const startedAtMs = performance.now();
+  const outcome: Outcome = { exitCode: 0 };
+  try {
+    await createProgram(shell, outcome).parseAsync(words, { from: 'user' });
+    return outcome.exitCode;
+  } catch (error) {
+    // Help and version were asked for and are out.
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    return showUsageError(words, shell, usageError(error), startedAtMs);
+  }
+}
+
+/** What commander found wrong, as one of our errors; anything else stays what it is. */
+function usageError(error: unknown): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  // Without a command the help is shown already.
+  if (error.code === 'commander.help') {
+    return new FerryError('usage', 'Name a command.', { cause: error });
+  }
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/\s*\(Did you mean (.*)\?\)$/s, '; did you mean $1?');
+  return new FerryError('usage', message, { cause: error });
+}
+
+/** Where not even the command is known, `--json` still gets its last two events. */
+function showUsageError(
+  words: readonly string[],
+  shell: Shell,
+  error: unknown,
+  startedAtMs: number,
+): number {
+  const event = errorEvent(error);
+  const options = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
+  const json = options.includes('--json') || (shell.env['FERRY_JSON'] ?? '') !== '';
+  const dataOnStdout = words.at(-1) === '-' && ['download', 'get'].includes(words[0] ?? '');
+  if (!json || !dataOnStdout) {
+    shell.stderr.write(`ferry: ${escapeUnsafe(event.message)}\n`);
+  }
+  if (json) {
+    const output = dataOnStdout ? shell.stderr : shell.stdout;
+    for (const line of [event, emptySummary(startedAtMs, event.exitCode)]) {
+      output.write(`${JSON.stringify(line)}\n`);
+    }
+  }
+  return event.exitCode;
+}

@@ -1,0 +1,13 @@
+/** The library: `import { connect } from 'chunkferry'`. */
+export type { Entry } from '../protocol/entry.ts';
+export { type FailureName, FerryError } from '../protocol/errors.ts';
+export type * from './events.ts';
+export { connect, Ferry, type RemotePath, type UploadSource } from './ferry.ts';
+export { parseRemote, type Remote } from './remote.ts';
+export {
+  type ConnectOptions,
+  defaultConnectOptions,
+  defaultTransferOptions,
+  type Selection,
+  type TransferOptions,
+} from './transfer-options.ts';

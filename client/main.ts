@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+/** ferry: the process around the commands: streams, signals, environment, exit code. */
+import { createProgram, run } from './cli.ts';
+import { falseFlags } from './commands/options.ts';
+import type { Shell } from './commands/shell.ts';
+
+const signals = {
+  SIGINT: { failure: 'interrupted', exitCode: 130 },
+  SIGTERM: { failure: 'terminated', exitCode: 143 },
+} as const;
+
+let stop: ((failure: 'interrupted' | 'terminated') => void) | undefined;
+
+const shell: Shell = {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  folder: process.cwd(),
+  owner: {
+    uid: process.getuid?.(),
+    platform: process.platform,
+    runtimeFolder: process.env['XDG_RUNTIME_DIR'],
+  },
+  onStop: (handler) => {
+    stop = handler;
+  },
+};
+
+for (const [signal, { failure, exitCode }] of Object.entries(signals)) {
+  process.on(signal, () => {
+    const first = stop;
+    stop = undefined;
+    // The second signal, or one when nothing runs, means at once.
+    if (first === undefined) exitAtOnce(exitCode);
+    else first(failure);
+  });
+}
+
+/** A bar may stand on the terminal's line. */
+function exitAtOnce(exitCode: number): never {
+  if (process.stderr.isTTY) process.stderr.write('\n');
+  process.exit(exitCode);
+}
+
+// Whoever reads our output may stop reading; that is no failure worth a word.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') unexpected(error);
+  process.exit(1);
+});
+process.stderr.on('error', () => process.exit(1));
+process.on('uncaughtException', unexpected);
+process.on('unhandledRejection', unexpected);
+
+function unexpected(error: unknown): never {
+  const isError = error instanceof Error;
+  const detail = process.env['FERRY_DEBUG'] === '1' && isError ? error.stack : undefined;
+  const text = detail ?? (isError ? error.message : String(error));
+  process.stderr.write(`ferry: something unexpected went wrong: ${text}\n`);
+  process.exit(1);
+}
+
+// A download ends stdout itself; Node then makes it look open again.
+let stdoutEnded = false;
+process.stdout.once('finish', () => {
+  stdoutEnded = true;
+});
+
+/** Settles when all that was written is out. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => void stream.write('', () => resolve()));
+}
+
+// commander takes any value of a flag's variable for yes.
+for (const name of falseFlags(createProgram(shell, { exitCode: 0 }), process.env)) {
+  delete process.env[name];
+}
+const exitCode = await run(process.argv.slice(2), shell);
+await Promise.all([stdoutEnded ? undefined : flushed(process.stdout), flushed(process.stderr)]);
+// An open stdin or a closing connection must not keep the process.
+process.exit(exitCode);

@@ -1,0 +1,207 @@
+/**
+ * A run's connections to one daemon: opened when needed, opened again when lost.
+ *
+ * Work is a function of a connection. When it fails in a way that a new connection may mend, it is
+ * called again on one; whatever comes forward in between gives all attempts back.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FerryError } from '../protocol/errors.ts';
+import type { ToldLimits } from '../protocol/frames/connection.ts';
+import { limits } from '../protocol/limits.ts';
+import { versions } from '../protocol/preamble.ts';
+import type { Connection } from '../transfer/connection.ts';
+import { dial } from './dial.ts';
+import type { RetryEvent } from './events.ts';
+import type { Remote } from './remote.ts';
+import type { ConnectOptions } from './transfer-options.ts';
+
+const firstDelayMs = 1_000;
+const longestDelayMs = 30_000;
+
+export class Session {
+  readonly #remote: Remote;
+  readonly #options: ConnectOptions;
+  readonly #id = randomBytes(16);
+  #connection: Connection | undefined;
+  #dialing: Promise<Connection> | undefined;
+  /** Failed attempts since something last came forward. */
+  #attempts = 0;
+  #everConnected = false;
+  #closed = false;
+  #lastFailure: FerryError | undefined;
+  /** Told of each retry before its delay. */
+  onRetry: (event: RetryEvent) => void = () => undefined;
+  #signal: AbortSignal | undefined;
+  readonly #open = new Set<Connection>();
+
+  constructor(remote: Remote, options: ConnectOptions) {
+    this.#remote = remote;
+    this.#options = options;
+  }
+
+  /** What both sides agreed on, as of the latest connection. */
+  get agreed(): { version: number; features: string[]; limits: ToldLimits; software: string } {
+    const connection = this.#connection;
+    if (connection === undefined) throw new Error('The session has not connected yet.');
+    const { agreed, features, peer } = connection;
+    return { version: versions.highest, features, limits: agreed, software: peer.software };
+  }
+
+  /** Time that a question and its answer take, as last measured. */
+  get roundTripMs(): number {
+    return this.#connection?.roundTripMs ?? 0;
+  }
+
+  /** Ends everything under way when `signal` is aborted; undefined ends that arrangement. */
+  stopOn(signal: AbortSignal | undefined): void {
+    this.#signal = signal;
+    const stop = (): void => {
+      for (const connection of this.#open) connection.close();
+    };
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+  }
+
+  /** Something came forward: all attempts are there again. */
+  progressed(): void {
+    this.#attempts = 0;
+  }
+
+  /** The connection in use, or a new one. Throws FerryError when there is none to be had. */
+  async connection(): Promise<Connection> {
+    this.#signal?.throwIfAborted();
+    if (this.#connection?.isOpen === true) return this.#connection;
+    this.#dialing ??= this.#redial(() => this.#dial()).finally(() => {
+      this.#dialing = undefined;
+    });
+    this.#connection = await this.#dialing;
+    return this.#connection;
+  }
+
+  async #dial(inFlightBytes: number = limits.inFlightBytes): Promise<Connection> {
+    const { timeoutMs } = this.#options;
+    const options = { session: this.#id, timeoutMs, inFlightBytes, signal: this.#signal };
+    const connection = await dial(this.#remote, options);
+    if (this.#closed) connection.close();
+    this.#open.add(connection);
+    void connection.closed.then(() => this.#open.delete(connection));
+    return connection;
+  }
+
+  /** Opens something with backoff, until it is there or the attempts are used up. */
+  async #redial<T>(open: () => Promise<T>): Promise<T> {
+    for (;;) {
+      if (this.#attempts > 0) await this.#backOff();
+      try {
+        const opened = await open();
+        this.#everConnected = true;
+        return opened;
+      } catch (error) {
+        const mayRetry = this.#everConnected || this.#options.retryFirst;
+        if (!(error instanceof FerryError) || !error.retryable || !mayRetry) throw error;
+        this.#failed(error);
+      }
+    }
+  }
+
+  #failed(error: FerryError): void {
+    this.#lastFailure = error;
+    this.#attempts += 1;
+    if (this.#attempts <= this.#options.retries) return;
+    // A daemon that says why is quoted; one that went away was lost, or never there.
+    if (
+      !this.#everConnected ||
+      (error.failure !== 'connection-lost' && error.failure !== 'never-connected')
+    ) {
+      throw error;
+    }
+    const { retries } = this.#options;
+    throw new FerryError(
+      'connection-lost',
+      `The connection was lost and could not be restored in ${retries} attempts: ${error.message} Run the same command again to carry on.`,
+      { cause: error },
+    );
+  }
+
+  async #backOff(): Promise<void> {
+    const full = Math.min(longestDelayMs, firstDelayMs * 2 ** (this.#attempts - 1));
+    const delayMs = Math.max(firstDelayMs, full * (0.5 + Math.random() / 2));
+    this.onRetry({
+      type: 'retry',
+      attempt: this.#attempts,
+      delaySeconds: Math.round(delayMs / 100) / 10,
+      reason: this.#lastFailure?.message ?? '',
+    });
+    const signal = this.#signal;
+    await sleep(delayMs, undefined, signal === undefined ? {} : { signal }).catch(
+      (error: unknown) => {
+        this.#signal?.throwIfAborted();
+        throw error;
+      },
+    );
+  }
+
+  /** Does `work` on the connection, again after each loss. */
+  async run<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    for (;;) {
+      const connection = await this.connection();
+      try {
+        const result = await work(connection);
+        this.progressed();
+        return result;
+      } catch (error) {
+        this.lost(error, connection);
+      }
+    }
+  }
+
+  /** Work on `connection` failed: throws unless it may go on with another one. */
+  lost(error: unknown, connection: Connection): void {
+    this.#lost(error, [connection]);
+  }
+
+  /**
+   * Does `work` on `count` connections of its own, which share what may be on its way. The first one
+   * counts: when it is lost, all are opened again.
+   */
+  async runOnSeveral<T>(
+    count: number,
+    work: (connections: readonly Connection[]) => Promise<T>,
+  ): Promise<T> {
+    const inFlightBytes = Math.floor(limits.inFlightBytes / count);
+    for (;;) {
+      this.#signal?.throwIfAborted();
+      const connections = await this.#redial(() =>
+        Promise.all(Array.from({ length: count }, () => this.#dial(inFlightBytes))),
+      );
+      try {
+        return await work(connections);
+      } catch (error) {
+        this.#lost(error, connections);
+      } finally {
+        for (const connection of connections) connection.close();
+      }
+    }
+  }
+
+  /** Throws what cannot be mended by another attempt. */
+  #lost(error: unknown, connections: readonly Connection[]): void {
+    this.#signal?.throwIfAborted();
+    if (!(error instanceof FerryError) || !error.retryable) throw error;
+    for (const connection of connections) {
+      // Others who worked on the same connection lost it by the same failure: it counts once.
+      if (connection === this.#connection) this.#connection = undefined;
+      else if (connections.length === 1) return;
+      connection.close();
+    }
+    this.#failed(error);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const closed = [...this.#open].map((connection) => connection.closed);
+    for (const connection of this.#open) connection.close();
+    await Promise.all(closed);
+  }
+}

@@ -1,0 +1,78 @@
+/** Settings of uploads and downloads, with their defaults. */
+import type { Overwrite, Policy } from '../protocol/frames/transfer.ts';
+
+/** Which paths take part; see filter.ts. */
+export interface Selection {
+  /** Whether `path` (relative to its source, `/` between components) takes part. */
+  includes(path: string, isDirectory: boolean): boolean;
+}
+
+export interface TransferOptions {
+  readonly overwrite: Overwrite;
+  /** Times that differ by no more are equal. */
+  readonly modifyWindowMs: number;
+  /** Compare content instead of size and mtime. */
+  readonly checksum: boolean;
+  /** Use what matches of an existing target. */
+  readonly delta: boolean;
+  /** Continue what an earlier attempt left. */
+  readonly resume: boolean;
+  /** Prove each file by a SHA-256 at both ends. */
+  readonly sha256: boolean;
+  /** Connections for one large file; undefined: chosen by its size. */
+  readonly connections: number | undefined;
+  /** Undefined: no limit. */
+  readonly bytesPerSecond: number | undefined;
+  readonly dryRun: boolean;
+  readonly links: 'skip' | 'follow';
+  readonly selection: Selection;
+  /** Only these paths below each source, each with all it holds; undefined: everything. */
+  readonly filesFrom: readonly string[] | undefined;
+  /** The transfer stops, to be continued later, after this time; undefined: no limit. */
+  readonly maxDurationMs: number | undefined;
+}
+
+export const everything: Selection = { includes: () => true };
+
+export const defaultTransferOptions: TransferOptions = {
+  overwrite: 'always',
+  modifyWindowMs: 0.01,
+  checksum: false,
+  delta: false,
+  resume: true,
+  sha256: false,
+  connections: undefined,
+  bytesPerSecond: undefined,
+  dryRun: false,
+  links: 'skip',
+  selection: everything,
+  filesFrom: undefined,
+  maxDurationMs: undefined,
+};
+
+/** How to reach and keep a connection. */
+export interface ConnectOptions {
+  /** Attempts to connect again before giving up; progress resets the count. */
+  readonly retries: number;
+  /** Whether `retries` also counts for the very first connection. */
+  readonly retryFirst: boolean;
+  /** A transfer that doesn't come forward for so long is given up and tried again. */
+  readonly timeoutMs: number;
+}
+
+export const defaultConnectOptions: ConnectOptions = {
+  retries: 5,
+  retryFirst: false,
+  timeoutMs: 60_000,
+};
+
+/** What the receiver decides by. */
+export function policyOf(options: TransferOptions): Policy {
+  return {
+    overwrite: options.overwrite,
+    checksum: options.checksum,
+    delta: options.delta,
+    fresh: !options.resume,
+    modifyWindowNs: Math.round(options.modifyWindowMs * 1_000_000),
+  };
+}

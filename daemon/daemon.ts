@@ -1,0 +1,128 @@
+/** The daemon, put together: storages, claims, the service and its server. */
+import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { FerryError } from '../protocol/errors.ts';
+import { shown } from '../protocol/paths.ts';
+import { openLocalStorage } from '../transfer/local/local-storage.ts';
+import type { Storage } from '../transfer/storage.ts';
+import type { Logger } from './log.ts';
+import type { DaemonOptions, ShareOption } from './options.ts';
+import { MemoryRegistry } from './registry.ts';
+import { Service } from './serve.ts';
+import { Server } from './server.ts';
+import { Shares } from './shares.ts';
+
+export interface Daemon {
+  readonly address: AddressInfo;
+  /** Stops serving; settles when everything is closed and what can be kept is kept. */
+  stop(): Promise<void>;
+}
+
+/** Starts serving. Rejects with FerryError when it can't. */
+export async function startDaemon(
+  options: DaemonOptions,
+  stateFolder: string,
+  log: Logger,
+): Promise<Daemon> {
+  checkNetwork(options);
+  const shares = new Shares(await openShares(options, log));
+  try {
+    const service = new Service(shares, new MemoryRegistry(), log);
+    const server = new Server(service, options, log);
+    const address = await server.listen();
+    noteAddress(stateFolder, address);
+    const { durability } = options;
+    log.info(
+      { event: 'listening', host: address.address, port: address.port, durability },
+      `listening on ${address.address}:${address.port}`,
+    );
+    if (durability === 'none') log.warn({ event: 'durability' }, 'nothing is synced to disk');
+    return {
+      address,
+      async stop() {
+        log.info({ event: 'stopping' }, 'stopping');
+        await server.stop();
+        await service.settled();
+        await shares.close();
+        log.info({ event: 'stopped' }, 'stopped');
+      },
+    };
+  } catch (error) {
+    await shares.close();
+    throw error;
+  }
+}
+
+const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
+
+/** Until there are tokens, whoever reaches the port reads and writes: it must be this machine. */
+function checkNetwork({ plain, host }: DaemonOptions): void {
+  if (!plain) {
+    throw new FerryError(
+      'usage',
+      'TLS is not there yet: start ferryd with --plain to serve this machine without encryption.',
+    );
+  }
+  if (!loopback.test(host)) {
+    throw new FerryError(
+      'usage',
+      `With --plain ferryd listens on loopback only, not on ${host}: anybody could read and write.`,
+    );
+  }
+}
+
+async function openShares(
+  { shares, durability, partialAgeMs }: DaemonOptions,
+  log: Logger,
+): Promise<Map<string, Storage>> {
+  refuseOverlaps(shares);
+  const opened = new Map<string, Storage>();
+  try {
+    for (const { name, folder, readOnly } of shares) {
+      const storage = await openLocalStorage({
+        root: folder,
+        readOnly,
+        durability,
+        partialAgeMs,
+        executor: 'worker',
+        lock: !readOnly,
+      });
+      opened.set(name, storage);
+      log.info({ event: 'share', share: name || '/', folder, readOnly }, 'serving');
+    }
+    return opened;
+  } catch (error) {
+    await new Shares(opened).close();
+    throw error;
+  }
+}
+
+/** Two shares of which one holds the other would each show and change the other's files. */
+function refuseOverlaps(shares: readonly ShareOption[]): void {
+  const roots = shares.map(({ folder }) => {
+    try {
+      return realpathSync(folder);
+    } catch {
+      return path.resolve(folder); // Opening it will say what is wrong with it.
+    }
+  });
+  for (const [i, a] of roots.entries()) {
+    for (const [j, b] of roots.entries()) {
+      const fromAToB = path.relative(a, b);
+      if (i === j || fromAToB.startsWith('..') || path.isAbsolute(fromAToB)) continue;
+      const [outer, inner] = [shares[i], shares[j]] as [ShareOption, ShareOption];
+      throw new FerryError(
+        'usage',
+        `The folder ${shown(inner.folder)} lies in ${shown(outer.folder)}: shares must not overlap.`,
+      );
+    }
+  }
+}
+
+/** Leaves a note of where this daemon listens, for tools on the same machine. */
+function noteAddress(stateFolder: string, { address, port }: AddressInfo): void {
+  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+  const note = `${JSON.stringify({ host: address, port })}\n`;
+  writeFileSync(path.join(stateFolder, 'ferryd.json'), note, { mode: 0o600 });
+}

@@ -1,0 +1,125 @@
+/** Downloads and checksums as the daemon sees them. */
+import { randomBytes } from 'node:crypto';
+import type { Entry } from '../protocol/entry.ts';
+import { TransferError } from '../protocol/errors.ts';
+import { defaultPolicy } from '../protocol/frames/transfer.ts';
+import type { FrameOf } from '../protocol/frames.ts';
+import { limits } from '../protocol/limits.ts';
+import { chunkCount, Ledger } from '../protocol/segments.ts';
+import { isSmall } from '../transfer/page.ts';
+import type { Request } from '../transfer/request.ts';
+import { Sending } from '../transfer/send.ts';
+import { sendPage } from '../transfer/send-page.ts';
+import { SourceChecksums, sumsPage } from '../transfer/source-checksums.ts';
+import type { SmallFile } from '../transfer/storage.ts';
+import type { Shares } from './shares.ts';
+import type { Summary } from './uploads.ts';
+
+const operationBytes = 16;
+
+export class Downloads {
+  readonly #shares: Shares;
+
+  constructor(shares: Shares) {
+    this.#shares = shares;
+  }
+
+  async sendFile(request: Request, { path, sha256 }: FrameOf<'download'>): Promise<Summary> {
+    const place = this.#shares.at(path);
+    const source = await place.storage.openSource(place.path);
+    const chunkBytes = limits.fileChunkBytes;
+    let bytes = 0;
+    const onSent = (count: number): void => {
+      bytes += count;
+    };
+    try {
+      const { size, mtimeNs, mode, identity, rewindable } = source;
+      const offer = { path, size, mtimeNs, mode, identity, chunkBytes, rewindable, sha256 };
+      request.say({ type: 'offer', request: request.id, ...offer });
+      const { outcome } = await new Sending(source, { chunkBytes, sha256, onSent }).serve(request);
+      return { path, result: outcome, bytes };
+    } finally {
+      await source.close();
+    }
+  }
+
+  /** Small files, whole, in one page. */
+  async sendPage(request: Request, { base, paths }: FrameOf<'fetch'>): Promise<Summary> {
+    const place = this.#shares.at(base);
+    const files = withinPage(paths, await place.storage.readSmall(place.path, paths));
+    const entries = files.map(({ entry }) => entry);
+    request.say({
+      type: 'offers',
+      request: request.id,
+      operation: randomBytes(operationBytes),
+      base,
+      policy: defaultPolicy,
+      eager: true,
+      entries,
+    });
+    let bytes = 0;
+    await sendPage(
+      request,
+      { entries, eager: true },
+      async (places) => places.map((i) => files[i]?.content),
+      (count) => {
+        bytes += count;
+      },
+    );
+    return { path: base, result: 'sent', bytes, files: files.length };
+  }
+
+  async sendChecksums(request: Request, asked: FrameOf<'checksums'>): Promise<Summary> {
+    const { path, level, first, count } = asked;
+    const place = this.#shares.at(path);
+    const source = await place.storage.openSource(place.path);
+    try {
+      const chunks = chunkCount(source.size ?? 0, limits.fileChunkBytes);
+      const total = SourceChecksums.count(level, chunks);
+      const end = Math.min(total, first + Math.min(count, total));
+      const checksums = new SourceChecksums(source, limits.fileChunkBytes, new Ledger());
+      let from = first;
+      do {
+        const to = Math.max(from, Math.min(end, from + sumsPage));
+        const page = await checksums.of(level, from, to, chunks);
+        const last = to >= end;
+        const sums = { level, first: from, checksums: page, last };
+        await request.sayBulk({ type: 'sums', request: request.id, ...sums });
+        from = to;
+      } while (from < end && !request.over);
+      return { path, result: 'compared', bytes: 0 };
+    } finally {
+      await source.close();
+    }
+  }
+}
+
+/**
+ * The files that fit a page, in the order of `paths`; one that cannot be read, or for which there is
+ * no room, is an `unreadable` entry: the client asks for it by itself, and hears why.
+ */
+function withinPage(
+  paths: readonly string[],
+  read: readonly (SmallFile | TransferError)[],
+): SmallFile[] {
+  let contentBytes = 0;
+  return read.map((file, i) => {
+    if (!(file instanceof TransferError)) {
+      const bytes = isSmall(file.entry) ? file.content.length : 0;
+      if (contentBytes + bytes <= limits.pageContentBytes) {
+        contentBytes += bytes;
+        return file;
+      }
+    }
+    const path = paths[i] as string;
+    const entry: Entry = {
+      path,
+      kind: 'unreadable',
+      size: 0,
+      mtimeNs: 0n,
+      mode: 0,
+      contentType: '',
+    };
+    return { entry, content: new Uint8Array() };
+  });
+}

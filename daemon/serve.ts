@@ -1,0 +1,168 @@
+/** What the daemon does with each request, and what it logs of it. */
+import { type Entry, entryBytes } from '../protocol/entry.ts';
+import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
+import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
+import { limits } from '../protocol/limits.ts';
+import type { Request } from '../transfer/request.ts';
+import { whileWorking } from '../transfer/working.ts';
+import { Downloads } from './downloads.ts';
+import type { Logger } from './log.ts';
+import type { TransferRegistry } from './registry.ts';
+import { OperationResults } from './results.ts';
+import type { Shares } from './shares.ts';
+import { type Summary, Uploads } from './uploads.ts';
+
+/** Room that a page of a listing keeps for its own fields. */
+const pageOverheadBytes = 16;
+
+export class Service {
+  readonly #shares: Shares;
+  readonly #results = new OperationResults();
+  readonly #log: Logger;
+  readonly #uploads: Uploads;
+  readonly #downloads: Downloads;
+  readonly #serving = new Set<Promise<void>>();
+
+  constructor(shares: Shares, registry: TransferRegistry, log: Logger) {
+    this.#shares = shares;
+    this.#log = log;
+    this.#uploads = new Uploads(shares, registry, this.#results);
+    this.#downloads = new Downloads(shares);
+  }
+
+  /** Ends uploads under way, keeping what they have. */
+  stop(error: FerryError): void {
+    this.#uploads.stop(error);
+  }
+
+  /** Settles when every request that was begun has come to its end. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#serving);
+  }
+
+  /** Serves a request in the background; `settled` waits for it. */
+  begin(request: Request, frame: ControlFrame, peer: string): void {
+    const serving = this.serve(request, frame, peer).finally(() => this.#serving.delete(serving));
+    this.#serving.add(serving);
+  }
+
+  /** Serves one request from the frame that opened it to its end. */
+  async serve(request: Request, frame: ControlFrame, peer: string): Promise<void> {
+    const startedAtMs = performance.now();
+    const log = this.#log.child({ peer, request: frame.type });
+    // Until a handler listens in its own way, all that may come is the end.
+    request.listen({ onFrame: () => undefined, onFailed: () => undefined });
+    try {
+      const summary = await this.#answer(request, frame);
+      if (summary === undefined) return;
+      const seconds = Math.round(performance.now() - startedAtMs) / 1000;
+      log[isQuestion(frame) ? 'debug' : 'info'](
+        { event: frame.type, ...summary, seconds },
+        frame.type,
+      );
+    } catch (error) {
+      this.#refuse(request, frame, error, log);
+    }
+  }
+
+  #refuse(request: Request, frame: ControlFrame, error: unknown, log: Logger): void {
+    const path = 'path' in frame ? frame.path : undefined;
+    if (error instanceof FerryError) {
+      request.fail(error);
+      const { failure, message } = error;
+      const level = isQuestion(frame) ? 'debug' : 'info';
+      log[level]({ event: 'failed', path, failure, reason: message }, `${frame.type} failed`);
+      return;
+    }
+    request.fail(new TransferError('internal', 'Something unexpected went wrong in the daemon.'));
+    log.error({ event: 'failed', path, err: error }, `${frame.type} failed unexpectedly`);
+  }
+
+  async #answer(request: Request, frame: ControlFrame): Promise<Summary | undefined> {
+    switch (frame.type) {
+      case 'list':
+        return await this.#list(request, frame);
+      case 'stat':
+        request.say({
+          type: 'entry',
+          request: request.id,
+          entry: await this.#shares.stat(frame.path),
+        });
+        return { path: frame.path, result: 'ok', bytes: 0 };
+      case 'mkdir':
+        return await this.#change(request, frame, frame.path, async () => {
+          const { storage, path } = this.#shares.at(frame.path);
+          await storage.mkdir(path, frame.parents);
+        });
+      case 'remove':
+        return await this.#change(request, frame, frame.path, async () => {
+          const { storage, path } = this.#shares.at(frame.path);
+          await storage.remove(path, frame.recursive);
+        });
+      case 'rename':
+        return await this.#change(request, frame, frame.from, () =>
+          this.#shares.rename(frame.from, frame.to),
+        );
+      case 'checksums':
+        return await this.#downloads.sendChecksums(request, frame);
+      case 'download':
+        return await this.#downloads.sendFile(request, frame);
+      case 'fetch':
+        return await this.#downloads.sendPage(request, frame);
+      case 'offer':
+        return await this.#uploads.receiveFile(request, frame);
+      case 'offers':
+        return await this.#uploads.receivePage(request, frame);
+      case 'join':
+        this.#uploads.joinFile(request, frame);
+        return undefined;
+      default:
+        throw new ProtocolError('protocol', `A ${frame.type} frame opens no request.`);
+    }
+  }
+
+  async #change(
+    request: Request,
+    { operation }: { operation: Uint8Array },
+    path: string,
+    work: () => Promise<void>,
+  ): Promise<Summary> {
+    await whileWorking(() => [request], 'syncing', this.#results.once(operation, work));
+    request.say({ type: 'done', request: request.id });
+    return { path, result: 'done', bytes: 0 };
+  }
+
+  async #list(request: Request, { path, ...options }: FrameOf<'list'>): Promise<Summary> {
+    for await (const batch of this.#shares.list(path, options)) {
+      for (const entries of pagesOf(batch)) {
+        if (request.over) return { path, result: 'cancelled', bytes: 0 };
+        await request.sayBulk({ type: 'entries', request: request.id, last: false, entries });
+      }
+    }
+    await request.sayBulk({ type: 'entries', request: request.id, last: true, entries: [] });
+    return { path, result: 'ok', bytes: 0 };
+  }
+}
+
+/** Whether a request only asks, so that its outcome is of little interest. */
+function isQuestion({ type }: ControlFrame): boolean {
+  return type === 'list' || type === 'stat' || type === 'checksums';
+}
+
+/** Splits a batch so that each part fits a frame. */
+function* pagesOf(batch: readonly Entry[]): Iterable<Entry[]> {
+  let page: Entry[] = [];
+  let bytes = pageOverheadBytes;
+  for (const entry of batch) {
+    const length = entryBytes(entry);
+    const full = bytes + length > limits.controlBytes || page.length === limits.listingEntries;
+    if (full && page.length > 0) {
+      yield page;
+      page = [];
+      bytes = pageOverheadBytes;
+    }
+    page.push(entry);
+    bytes += length;
+  }
+  if (page.length > 0) yield page;
+}

@@ -1,0 +1,154 @@
+/** Uploads as the daemon sees them: one file at a time by `offer` and `join`, small ones in pages. */
+import type { Entry } from '../protocol/entry.ts';
+import { type FerryError, TransferError } from '../protocol/errors.ts';
+import type { Answer, PageFailure } from '../protocol/frames/pages.ts';
+import { type Complete, defaultPolicy } from '../protocol/frames/transfer.ts';
+import type { FrameOf } from '../protocol/frames.ts';
+import { isSmall } from '../transfer/page.ts';
+import type { Receiving } from '../transfer/receive.ts';
+import { receiveFile } from '../transfer/receive-file.ts';
+import { receivePage } from '../transfer/receive-page.ts';
+import type { Request } from '../transfer/request.ts';
+import { whileWorking } from '../transfer/working.ts';
+import type { Claim, TransferRegistry } from './registry.ts';
+import type { OperationResults } from './results.ts';
+import type { Place, Shares } from './shares.ts';
+
+/** What became of a request, for the log. */
+export interface Summary {
+  readonly path: string;
+  readonly result: string;
+  readonly bytes: number;
+  readonly files?: number;
+}
+
+interface PageResult {
+  readonly answers: readonly Answer[];
+  readonly failures: readonly PageFailure[];
+}
+
+export class Uploads {
+  readonly #shares: Shares;
+  readonly #registry: TransferRegistry;
+  readonly #results: OperationResults;
+  readonly #receivings = new Map<Claim, Receiving>();
+
+  constructor(shares: Shares, registry: TransferRegistry, results: OperationResults) {
+    this.#shares = shares;
+    this.#registry = registry;
+    this.#results = results;
+  }
+
+  /** Ends all uploads under way; what they have is kept. */
+  stop(error: FerryError): void {
+    for (const receiving of this.#receivings.values()) receiving.fail(error);
+  }
+
+  #place(path: string): Place {
+    const place = this.#shares.at(path);
+    if (place.storage.readOnly) {
+      throw new TransferError('permission', 'This share is read-only.');
+    }
+    return place;
+  }
+
+  // ---- one file --------------------------------------------------------------------------------
+
+  async receiveFile(request: Request, offer: FrameOf<'offer'>): Promise<Summary> {
+    const place = this.#place(offer.path);
+    const claim = await whileWorking(
+      () => [request],
+      'waiting',
+      this.#registry.claim(offer.path, request.carrier.peerSession),
+    );
+    try {
+      // Asked only now: the operation may have come to its end while we waited for its claim.
+      const known = offer.operation && (await this.#results.get<Complete>(offer.operation));
+      if (known !== undefined) {
+        request.say({ type: 'complete', request: request.id, ...known });
+        return { path: offer.path, result: known.outcome, bytes: 0 };
+      }
+      claim.heardAtMs = () => (request.over ? -Infinity : request.carrier.heardAtMs);
+      claim.fence = (error) => request.fail(error);
+      return await this.#receive(request, offer, place, claim);
+    } finally {
+      this.#receivings.delete(claim);
+      this.#registry.release(claim);
+    }
+  }
+
+  async #receive(
+    request: Request,
+    offer: FrameOf<'offer'>,
+    { storage, path }: Place,
+    claim: Claim,
+  ): Promise<Summary> {
+    let bytes = 0;
+    const { outcome } = await receiveFile(request, offer, storage, path, {
+      policy: offer.policy ?? defaultPolicy,
+      transfer: claim.transfer,
+      epoch: claim.epoch,
+      connections: Math.max(1, offer.connections ?? 1),
+      onArrived: (count) => {
+        bytes += count;
+      },
+      onReceiving: (receiving) => {
+        this.#receivings.set(claim, receiving);
+        claim.heardAtMs = () => receiving.heardAtMs;
+        claim.fence = (error) => receiving.fail(error);
+      },
+      onCommitting: () => {
+        claim.committing = true;
+      },
+      onOutcome: (complete) => {
+        if (offer.operation) this.#results.keep(offer.operation, Promise.resolve(complete));
+      },
+    });
+    return { path: offer.path, result: outcome, bytes };
+  }
+
+  /** Another connection takes part in an upload under way. */
+  joinFile(request: Request, { transfer, epoch }: FrameOf<'join'>): void {
+    const claim = this.#registry.find(transfer, epoch, request.carrier.peerSession);
+    const receiving = this.#receivings.get(claim);
+    if (receiving === undefined || claim.committing) {
+      throw new TransferError('unknown-transfer', 'The transfer to join is over.');
+    }
+    receiving.attach(request);
+  }
+
+  // ---- pages -----------------------------------------------------------------------------------
+
+  /** Must be called in the moment the page was heard: its chunks may follow at once. */
+  async receivePage(request: Request, offers: FrameOf<'offers'>): Promise<Summary> {
+    const { storage, path } = this.#place(offers.base);
+    const { operation, entries, policy } = offers;
+    let known: PageResult | undefined;
+    const decide = async (): Promise<Answer[]> => {
+      known = await this.#results.get<PageResult>(operation);
+      return replay(await storage.examine(path, entries, policy), entries, known);
+    };
+    const page = await receivePage(request, offers, storage, path, { decide });
+    if (known === undefined) {
+      const { answers, failures } = page;
+      this.#results.keep(operation, Promise.resolve({ answers, failures }));
+    }
+    const files = page.answers.filter((answer) => answer === 'want').length;
+    return { path: offers.base, result: 'stored', bytes: page.storedBytes, files };
+  }
+}
+
+/** Entries of a page that an earlier, unanswered try stored are there now, whatever the policy. */
+function replay(
+  answers: readonly Answer[],
+  entries: readonly Entry[],
+  known: PageResult | undefined,
+): Answer[] {
+  const failed = new Set(known?.failures.map(({ index }) => index));
+  return answers.map((answer, i) => {
+    const entry = entries[i] as Entry;
+    // A large file moves by an offer of its own: the page says nothing about it.
+    const moved = isSmall(entry) || entry.kind === 'directory';
+    return moved && known?.answers[i] === 'want' && !failed.has(i) ? 'unchanged' : answer;
+  });
+}

@@ -1,0 +1,23 @@
+/** The shape of a row in the frame table: both directions of one frame, side by side. */
+import type { Reader, Writer } from '../bytes.ts';
+
+export interface Codec<Body> {
+  /** Frame type on the wire, u8. */
+  readonly code: number;
+  /** Whether the frame speaks of the connection (request id 0), of a request, or either. */
+  readonly scope: 'connection' | 'request' | 'either';
+  /** Payload counts against the sender's in-flight limit and is confirmed by `credit`. */
+  readonly bulk?: true;
+  encode(writer: Writer, body: Body): void;
+  decode(reader: Reader): Body;
+}
+
+/** A frame without fields. */
+export type Empty = Record<never, never>;
+
+export function emptyCodec(code: number, scope: Codec<Empty>['scope']): Codec<Empty> {
+  return { code, scope, encode: () => undefined, decode: () => ({}) };
+}
+
+/** Bytes of the ids that name sessions, transfers and operations. */
+export const idBytes = 16;

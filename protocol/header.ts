@@ -1,0 +1,85 @@
+/**
+ * The frame header: 32 bytes, little endian, before every payload.
+ *
+ *   0  u8   type
+ *   1  u8   flags
+ *   2  u16  reserved, 0
+ *   4  u32  payload length in bytes
+ *   8  u32  request id; 0 is the connection itself
+ *  12  u32  header check: low 32 bits of XXH64 over bytes 0-11 and 16-31
+ *  16  u64  chunk index; 0 except in `chunk`
+ *  24  u64  payload checksum: XXH64 of the uncompressed payload
+ */
+import { checksum } from './checksum.ts';
+import { ProtocolError } from './errors.ts';
+
+export const headerBytes = 32;
+const checkOffset = 12;
+const checkBytes = 4;
+const checkedBytes = headerBytes - checkBytes;
+const mask32 = 0xffff_ffffn;
+/** High half of the first u64 that a double cannot hold, 2^53. */
+const tooHigh = 0x20_0000;
+
+export interface Header {
+  readonly type: number;
+  readonly flags: number;
+  readonly length: number;
+  readonly request: number;
+  readonly index: number;
+  readonly checksum: bigint;
+}
+
+const scratch = new Uint8Array(checkedBytes);
+
+function headerCheck(bytes: Uint8Array, offset: number): number {
+  // A loop beats two subarray copies for 28 bytes, and this runs for every chunk.
+  for (let i = 0; i < checkOffset; i += 1) scratch[i] = bytes[offset + i] as number;
+  for (let i = checkOffset; i < checkedBytes; i += 1) {
+    scratch[i] = bytes[offset + i + checkBytes] as number;
+  }
+  return Number(checksum(scratch) & mask32);
+}
+
+/** Writes `header` at `offset`; `view` covers `bytes`. */
+export function encodeHeader(
+  header: Header,
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+): void {
+  view.setUint8(offset, header.type);
+  view.setUint8(offset + 1, header.flags);
+  view.setUint16(offset + 2, 0);
+  view.setUint32(offset + 4, header.length, true);
+  view.setUint32(offset + 8, header.request, true);
+  view.setBigUint64(offset + 16, BigInt(header.index), true);
+  view.setBigUint64(offset + 24, header.checksum, true);
+  view.setUint32(offset + checkOffset, headerCheck(bytes, offset), true);
+}
+
+/**
+ * Reads the header at `offset`; `view` covers `bytes`, which hold at least 32 bytes from there.
+ * Throws ProtocolError: `corrupt` when the check fails (nothing else was looked at), `protocol` when
+ * a reserved field is set or the chunk index is 2^53 or more.
+ */
+export function decodeHeader(bytes: Uint8Array, view: DataView, offset: number): Header {
+  if (view.getUint32(offset + checkOffset, true) !== headerCheck(bytes, offset)) {
+    throw new ProtocolError('corrupt', 'A frame header arrived damaged.');
+  }
+  if (view.getUint16(offset + 2, true) !== 0) {
+    throw new ProtocolError('protocol', 'A reserved header field is not 0.');
+  }
+  const high = view.getUint32(offset + 20, true);
+  if (high >= tooHigh) {
+    throw new ProtocolError('protocol', 'A chunk index is larger than 2^53 - 1.');
+  }
+  return {
+    type: view.getUint8(offset),
+    flags: view.getUint8(offset + 1),
+    length: view.getUint32(offset + 4, true),
+    request: view.getUint32(offset + 8, true),
+    index: high * 2 ** 32 + view.getUint32(offset + 16, true),
+    checksum: view.getBigUint64(offset + 24, true),
+  };
+}

@@ -1,0 +1,136 @@
+/**
+ * Chunks, segments and the checksums of what a receiver holds.
+ *
+ * A file is chunks of `chunkBytes` (the last may be shorter), 128 chunks are a segment. A segment's
+ * checksum is XXH64 over its chunk checksums in order; the file's digest is XXH64 over all segment
+ * checksums and the size.
+ */
+import { checksum, digestOf, fold } from './checksum.ts';
+import { limits } from './limits.ts';
+import { RangeSet } from './ranges.ts';
+
+const { segmentChunks } = limits;
+
+/** How many chunks `sizeBytes` take; an empty file has none. */
+export function chunkCount(sizeBytes: number, chunkBytes: number): number {
+  return Math.ceil(sizeBytes / chunkBytes);
+}
+
+/** How many segments `chunks` chunks take. */
+export function segmentCount(chunks: number): number {
+  return Math.ceil(chunks / segmentChunks);
+}
+
+export function segmentOf(chunk: number): number {
+  return Math.floor(chunk / segmentChunks);
+}
+
+/** Bytes of chunk `index` in a file of `sizeBytes`; 0 or less past its end. */
+export function chunkLength(index: number, sizeBytes: number, chunkBytes: number): number {
+  return Math.min(chunkBytes, sizeBytes - index * chunkBytes);
+}
+
+/** The checksums of the chunks that `bytes` consist of, the last of which may be short. */
+export function chunkChecksums(bytes: Uint8Array, chunkBytes: number): BigUint64Array {
+  const sums = new BigUint64Array(chunkCount(bytes.byteLength, chunkBytes));
+  for (let i = 0; i < sums.length; i += 1) {
+    sums[i] = checksum(bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes));
+  }
+  return sums;
+}
+
+interface OpenSegment {
+  readonly sums: BigUint64Array;
+  readonly held: boolean[];
+  count: number;
+}
+
+/**
+ * The chunks of one file that are known, with their checksums. A whole segment folds to 8 bytes, so
+ * that 1 TiB takes 1 MiB.
+ */
+export class Ledger {
+  /** Known chunks. */
+  readonly held: RangeSet = new RangeSet();
+  #folded = new BigUint64Array(16);
+  readonly #isFolded = new RangeSet();
+  readonly #open = new Map<number, OpenSegment>();
+
+  /** Records that chunk `index` has this checksum. A chunk known already is replaced only if its segment is still open. */
+  add(index: number, sum: bigint): void {
+    if (this.held.has(index) && this.#isFolded.has(segmentOf(index))) return;
+    this.held.add(index, index + 1);
+    const segment = segmentOf(index);
+    let open = this.#open.get(segment);
+    if (open === undefined) {
+      open = { sums: new BigUint64Array(segmentChunks), held: [], count: 0 };
+      this.#open.set(segment, open);
+    }
+    const within = index % segmentChunks;
+    if (open.held[within] !== true) open.count += 1;
+    open.held[within] = true;
+    open.sums[within] = sum;
+    if (open.count === segmentChunks) {
+      this.#open.delete(segment);
+      this.#fold(segment, fold(open.sums));
+    }
+  }
+
+  /** Records a whole segment by its checksum alone. */
+  addSegment(segment: number, sum: bigint, chunks: number): void {
+    this.forgetSegment(segment);
+    this.held.add(segment * segmentChunks, segment * segmentChunks + chunks);
+    this.#fold(segment, sum);
+  }
+
+  #fold(segment: number, sum: bigint): void {
+    if (segment >= this.#folded.length) {
+      const larger = new BigUint64Array(Math.max(segment + 1, 2 * this.#folded.length));
+      larger.set(this.#folded);
+      this.#folded = larger;
+    }
+    this.#folded[segment] = sum;
+    this.#isFolded.add(segment, segment + 1);
+  }
+
+  /** Forgets every chunk of `segment`. */
+  forgetSegment(segment: number): void {
+    this.#open.delete(segment);
+    this.#isFolded.remove(segment, segment + 1);
+    this.held.remove(segment * segmentChunks, (segment + 1) * segmentChunks);
+  }
+
+  /**
+   * The checksum of `segment` in a file of `chunks` chunks, or undefined while chunks of it are
+   * missing.
+   */
+  segmentChecksum(segment: number, chunks: number): bigint | undefined {
+    const first = segment * segmentChunks;
+    const length = Math.min(segmentChunks, chunks - first);
+    if (!this.held.hasAll(first, first + length)) return undefined;
+    if (this.#isFolded.has(segment)) return this.#folded[segment];
+    return fold((this.#open.get(segment) as OpenSegment).sums.subarray(0, length));
+  }
+
+  /** Checksums of the chunks of a segment that is not folded: pairs of chunk index and checksum. */
+  *openChunks(segment: number): Iterable<[number, bigint]> {
+    const open = this.#open.get(segment);
+    if (open === undefined) return;
+    for (const [within, isHeld] of open.held.entries()) {
+      if (isHeld) yield [segment * segmentChunks + within, open.sums[within] as bigint];
+    }
+  }
+
+  /** The digest of a whole file of `sizeBytes`, or undefined while chunks of it are missing. */
+  digest(sizeBytes: number, chunkBytes: number): bigint | undefined {
+    const chunks = chunkCount(sizeBytes, chunkBytes);
+    if (!this.held.hasAll(0, chunks)) return undefined;
+    return digestOf(this.#segmentChecksums(chunks), sizeBytes);
+  }
+
+  *#segmentChecksums(chunks: number): Iterable<bigint> {
+    for (let segment = 0; segment < segmentCount(chunks); segment += 1) {
+      yield this.segmentChecksum(segment, chunks) as bigint;
+    }
+  }
+}

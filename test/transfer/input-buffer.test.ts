@@ -1,0 +1,224 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { type Block, BufferPool, InputBuffer } from '../../transfer/input-buffer.ts';
+import { transferLimits } from '../../transfer/limits.ts';
+import { randomFrom } from './helpers/link.ts';
+
+/** A reader of frames: 4 bytes of length, then so many bytes, each of which tells its place. */
+const lengthBytes = 4;
+
+const noise = Uint8Array.from({ length: 65_521 }, (_, k) => (k * 13 + (k >>> 8)) & 0xff);
+
+function wireOf(lengths: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + lengthBytes + length, 0));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const [i, length] of lengths.entries()) {
+    view.setUint32(at, length, true);
+    at += lengthBytes;
+    for (let k = 0; k < length; k += noise.length) {
+      bytes.set(noise.subarray(0, Math.min(noise.length, length - k)), at + k);
+    }
+    // So that no two frames, and no two parts of one, are alike.
+    for (let k = 0; k < length; k += 509) bytes[at + k] = (i * 31 + k / 509) & 0xff;
+    at += length;
+  }
+  return bytes;
+}
+
+interface Held {
+  readonly block: Block;
+  readonly view: Uint8Array;
+  readonly copy: Buffer;
+}
+
+class Reader {
+  readonly input: InputBuffer;
+  readonly frames: Buffer[] = [];
+  readonly held: Held[] = [];
+  resumed = 0;
+  /** Whether the next frame is kept under a pin. */
+  pins: () => boolean = () => false;
+  readonly #blocks = new Set<Block>();
+
+  constructor(pool: BufferPool) {
+    this.input = new InputBuffer(pool);
+    this.input.onResume = () => {
+      this.resumed += 1;
+    };
+    this.input.parse = (block) => this.#parse(block);
+  }
+
+  /** Memory of all blocks that were ever filled. */
+  get seenBytes(): number {
+    return [...this.#blocks].reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
+  #parse(block: Block): number {
+    this.#blocks.add(block);
+    for (;;) {
+      const there = block.end - block.start;
+      if (there < lengthBytes) return lengthBytes;
+      const length = block.view.getUint32(block.start, true);
+      if (there < lengthBytes + length) return lengthBytes + length;
+      const view = block.bytes.subarray(
+        block.start + lengthBytes,
+        block.start + lengthBytes + length,
+      );
+      block.start += lengthBytes + length;
+      this.frames.push(Buffer.from(view));
+      if (this.pins()) this.held.push({ block: this.input.pin(), view, copy: Buffer.from(view) });
+    }
+  }
+
+  /** Lets go of one that is held; gives whether it was still what it was. */
+  letGo(place: number): boolean {
+    const [held] = this.held.splice(place % this.held.length, 1) as [Held];
+    const same = Buffer.compare(held.view, held.copy) === 0;
+    this.input.unpin(held.block);
+    return same;
+  }
+}
+
+const anyLength = fc.oneof(
+  { weight: 6, arbitrary: fc.nat({ max: 70_000 }) },
+  { weight: 2, arbitrary: fc.constantFrom(0, 1, 65_535, 65_536, 65_537) },
+  { weight: 1, arbitrary: fc.nat({ max: 400_000 }) },
+);
+
+test('any reads, pins and unpins give the same frames as the bytes in one piece', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(anyLength, { minLength: 1, maxLength: 20 }),
+      fc.nat(),
+      fc.constantFrom(0, 700 * 1024, 8 * 1024 * 1024),
+      fc.constantFrom(1_000, 20_000, 100_000, Infinity),
+      (lengths, seed, poolBytes, mostBytes) => {
+        const random = randomFrom(seed);
+        const wire = wireOf(lengths);
+        const reader = new Reader(new BufferPool(poolBytes));
+        reader.pins = () => random() < 0.5;
+        let goOn = true;
+        for (let at = 0; at < wire.length; ) {
+          if (reader.held.length > 0 && (!goOn || random() < 0.3)) {
+            const before = reader.resumed;
+            if (!reader.letGo(Math.floor(random() * 100)))
+              throw new Error('A pinned view changed.');
+            if (reader.resumed > before) goOn = true;
+            if (goOn === reader.input.paused) throw new Error('A wakeup was lost.');
+            continue;
+          }
+          if (!goOn) throw new Error('Reading waits, and nothing is held.');
+          const space = reader.input.space();
+          if (space.length === 0) throw new Error('There is no space to read into.');
+          const most = Math.min(space.length, mostBytes, wire.length - at);
+          const count = Math.max(1, random() < 0.3 ? most : Math.floor(random() * most));
+          space.set(wire.subarray(at, at + count));
+          at += count;
+          goOn = reader.input.filled(count);
+        }
+        while (reader.held.length > 0) {
+          if (!reader.letGo(0)) throw new Error('A pinned view changed.');
+        }
+        t.false(reader.input.paused);
+        t.is(reader.frames.length, lengths.length);
+        const naive = Buffer.concat(reader.frames.flatMap((frame) => [lengthOf(frame), frame]));
+        t.is(Buffer.compare(naive, wire), 0);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+function lengthOf(frame: Buffer): Buffer {
+  const bytes = Buffer.alloc(lengthBytes);
+  bytes.writeUInt32LE(frame.length);
+  return bytes;
+}
+
+test('pushing pieces of any size gives the same as reading into the space', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(anyLength, { minLength: 1, maxLength: 20 }),
+      fc.integer({ min: 1, max: 2_000_000 }),
+      (lengths, pieceBytes) => {
+        const wire = wireOf(lengths);
+        const reader = new Reader(new BufferPool());
+        const step = Math.max(pieceBytes, Math.ceil(wire.length / 1_000));
+        for (let at = 0; at < wire.length; at += step) {
+          t.true(reader.input.push(wire.subarray(at, at + step)));
+        }
+        t.deepEqual(
+          reader.frames.map(({ length }) => length),
+          lengths,
+        );
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+/** Reads on while it may, keeping every frame but those `before`. */
+function readUntilPaused(
+  frameBytes: number,
+  pool: BufferPool,
+  { frames = 60, before = [] as number[] } = {},
+): { reader: Reader; readBytes: number } {
+  const wire = wireOf([...before, ...Array.from({ length: frames }, () => frameBytes)]);
+  const reader = new Reader(pool);
+  reader.pins = () => reader.frames.length > before.length;
+  let at = 0;
+  for (let goOn = true; goOn && at < wire.length; ) {
+    const space = reader.input.space();
+    const count = Math.min(space.length, wire.length - at);
+    space.set(wire.subarray(at, at + count));
+    at += count;
+    goOn = reader.input.filled(count);
+  }
+  return { reader, readBytes: at };
+}
+
+test('a reader whose frames are never let go is paused before memory grows', (t) => {
+  const { firstBlockBytes, blockBytes, blocks } = transferLimits;
+  const { reader, readBytes } = readUntilPaused(65_536, new BufferPool());
+  t.true(reader.input.paused);
+  t.true(reader.seenBytes <= firstBlockBytes + blocks * blockBytes, `${reader.seenBytes}`);
+  t.true(readBytes <= firstBlockBytes + blocks * blockBytes);
+});
+
+test('without room in the pool a reader still gets on, in the little that it always has', (t) => {
+  const { reader } = readUntilPaused(65_536, new BufferPool(0));
+  t.true(reader.input.paused);
+  t.true(reader.seenBytes <= 4 * transferLimits.firstBlockBytes, `${reader.seenBytes}`);
+  reader.letGo(0);
+  while (reader.held.length > 0) reader.letGo(0);
+  t.false(reader.input.paused);
+  t.is(reader.resumed, 1, 'woken once, not again and again');
+});
+
+test('large frames that are never let go are bounded too, after small ones made small blocks', (t) => {
+  const frameBytes = 4 * 1024 * 1024;
+  const before = Array.from({ length: 40 }, () => 65_536);
+  const { reader } = readUntilPaused(frameBytes, new BufferPool(), { frames: 10, before });
+  t.true(reader.input.paused);
+  t.true(reader.held.length <= 3, `${reader.held.length}`);
+});
+
+test('what was taken from the pool is given back when the buffer is released', (t) => {
+  const { blockBytes } = transferLimits;
+  const pool = new BufferPool(2 * blockBytes);
+  const { reader } = readUntilPaused(65_536, pool);
+  t.false(pool.take(2 * blockBytes), 'the reader holds some of it');
+  reader.input.release();
+  reader.input.release();
+  t.true(pool.take(2 * blockBytes));
+  t.false(pool.take(1), 'and no more was given back than was taken');
+});
+
+test('views that were handed out stay as they are after the release', (t) => {
+  const { reader } = readUntilPaused(10_000, new BufferPool());
+  reader.input.release();
+  t.true(reader.held.length > 5);
+  while (reader.held.length > 0) t.true(reader.letGo(0));
+  t.is(reader.resumed, 0, 'nobody is woken after the release');
+});

@@ -1,0 +1,225 @@
+/** What may have happened to a partial on disk while nobody looked. */
+import { randomInt } from 'node:crypto';
+import { appendFile, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { checksum } from '../../../protocol/checksum.ts';
+import { chunkChecksums } from '../../../protocol/segments.ts';
+import { encodeRecord } from '../../../transfer/local/journal.ts';
+import { PartialSink } from '../../../transfer/local/partial.ts';
+import type { ChunkSink, Storage } from '../../../transfer/storage.ts';
+import { bytesOf, chunkBytes, offerOf, sameBytes, writeChunks } from '../storage-suite.ts';
+import { newFolder, openStorage } from './folder-fixture.ts';
+
+const content = bytesOf(40 * chunkBytes + 100);
+const sums = chunkChecksums(content, chunkBytes);
+const offer = offerOf(content.byteLength);
+
+interface Left {
+  readonly storage: Storage;
+  readonly root: string;
+  readonly data: string;
+  readonly journal: string;
+}
+
+/** A storage with a partial of all but the first two chunks, and the paths of its two files. */
+async function leavePartial(t: ExecutionContext): Promise<Left> {
+  const root = await newFolder(t);
+  const storage = await openStorage(t, { root, durability: 'none' });
+  const sink = await storage.openSink('f', offer, false);
+  await writeChunks(sink, content, { from: 2, run: 5 });
+  await sink.close();
+  const staging = join(root, '.chunkferry');
+  const names = await readdir(staging);
+  const named = (suffix: string): string =>
+    join(staging, names.find((name) => name.endsWith(suffix)) ?? '');
+  return { storage, root, data: named('.data'), journal: named('.journal') };
+}
+
+const heldOf = (sink: ChunkSink): number[][] =>
+  [...sink.ledger.held].map(({ start, end }) => [start, end]);
+
+/** No checksum of the ledger is wrong, whatever it holds. */
+function claimsAreRight(t: ExecutionContext, sink: ChunkSink): void {
+  for (const [index, sum] of sink.ledger.openChunks(0)) t.is(sum, sums[index] ?? -1n);
+}
+
+async function finish(
+  t: ExecutionContext,
+  { storage, root }: Left,
+  sink: ChunkSink,
+): Promise<void> {
+  for (const { start, end } of sink.ledger.held.gaps(0, sums.length)) {
+    await writeChunks(sink, content, { from: start, to: end });
+  }
+  await sink.commit({ size: content.byteLength, mtimeNs: 0n, mode: 0o600 });
+  sameBytes(t, await readFile(join(root, 'f')), content);
+  await storage.close();
+  t.deepEqual(await readdir(root), ['f']);
+}
+
+test('untouched, it holds what was written', async (t) => {
+  const left = await leavePartial(t);
+  const sink = await left.storage.openSink('f', offer, false);
+  t.deepEqual(heldOf(sink), [[2, 41]]);
+  claimsAreRight(t, sink);
+  await finish(t, left, sink);
+});
+
+test('a journal cut anywhere claims a part, rightly, and goes on', async (t) => {
+  const left = await leavePartial(t);
+  const whole = await readFile(left.journal);
+  for (let round = 0; round < 40; round += 1) {
+    const cut = randomInt(whole.byteLength);
+    await writeFile(left.journal, whole.subarray(0, cut));
+    const sink = await left.storage.openSink('f', offer, false);
+    t.true(sink.ledger.held.size <= 39, `cut at ${cut}`);
+    claimsAreRight(t, sink);
+    await sink.close();
+    // Without a header the data was let go of, too.
+    await writeFile(left.data, content);
+  }
+  await finish(t, left, await left.storage.openSink('f', offer, false));
+});
+
+test('a journal with a flipped bit claims nothing wrong', async (t) => {
+  const left = await leavePartial(t);
+  const whole = await readFile(left.journal);
+  for (let round = 0; round < 40; round += 1) {
+    const damaged = Buffer.from(whole);
+    const at = randomInt(damaged.byteLength);
+    damaged[at] = (damaged[at] as number) ^ (1 << randomInt(8));
+    await writeFile(left.journal, damaged);
+    await writeFile(left.data, content);
+    const sink = await left.storage.openSink('f', offer, false);
+    claimsAreRight(t, sink);
+    await sink.close();
+  }
+  await finish(t, left, await left.storage.openSink('f', offer, false));
+});
+
+test('garbage after a journal is cut off before anything is appended', async (t) => {
+  const left = await leavePartial(t);
+  await appendFile(left.journal, Buffer.alloc(5000, 0));
+  let sink = await left.storage.openSink('f', offer, false);
+  await writeChunks(sink, content, { to: 1 });
+  await sink.close();
+  sink = await left.storage.openSink('f', offer, false);
+  t.deepEqual(heldOf(sink), [
+    [0, 1],
+    [2, 41],
+  ]);
+  await finish(t, left, sink);
+});
+
+for (const [name, journal] of Object.entries({
+  'garbage in place of a journal': Buffer.alloc(300, 0x5a),
+  'an empty journal': Buffer.alloc(0),
+  'a journal of another path': Buffer.from(
+    encodeRecord({ type: 'header', path: 'other', chunkBytes, identity: offer.identity }),
+  ),
+  'a journal without a header': Buffer.from(
+    encodeRecord({ type: 'run', first: 0, bytes: chunkBytes, sums: new Uint8Array(8) }),
+  ),
+})) {
+  test(`${name} is a fresh start`, async (t) => {
+    const left = await leavePartial(t);
+    await writeFile(left.journal, journal);
+    const sink = await left.storage.openSink('f', offer, false);
+    t.true(sink.ledger.held.empty);
+    t.is((await stat(left.data)).size, 0);
+    await finish(t, left, sink);
+  });
+}
+
+test('a missing journal or missing data is a fresh start', async (t) => {
+  const left = await leavePartial(t);
+  await rm(left.journal);
+  let sink = await left.storage.openSink('f', offer, false);
+  t.true(sink.ledger.held.empty);
+  await writeChunks(sink, content);
+  await sink.close();
+  await rm(left.data);
+  sink = await left.storage.openSink('f', offer, false);
+  t.true(sink.ledger.held.empty);
+  await finish(t, left, sink);
+});
+
+test('shortened data: chunks that are not whole are held no longer', async (t) => {
+  const left = await leavePartial(t);
+  await truncate(left.data, 20 * chunkBytes + 5);
+  let sink = await left.storage.openSink('f', offer, false);
+  t.deepEqual(heldOf(sink), [[2, 20]]);
+  await sink.close();
+  await truncate(left.data, 20 * chunkBytes);
+  sink = await left.storage.openSink('f', offer, false);
+  t.deepEqual(heldOf(sink), [[2, 20]]);
+  await finish(t, left, sink);
+});
+
+test('lengthened data is cut at commit', async (t) => {
+  const left = await leavePartial(t);
+  await appendFile(left.data, Buffer.alloc(10_000, 1));
+  const sink = await left.storage.openSink('f', offer, false);
+  t.deepEqual(heldOf(sink), [[2, 41]]);
+  await finish(t, left, sink);
+});
+
+test('a flipped byte shows when the partial is read back', async (t) => {
+  const left = await leavePartial(t);
+  const data = await readFile(left.data);
+  data[7 * chunkBytes + 3] = (data[7 * chunkBytes + 3] as number) ^ 1;
+  await writeFile(left.data, data);
+  const sink = await left.storage.openSink('f', offer, false);
+  const buffer = new Uint8Array(chunkBytes);
+  const wrong: number[] = [];
+  for (const [index, sum] of sink.ledger.openChunks(0)) {
+    const got = await sink.read(buffer, index * chunkBytes);
+    if (checksum(buffer.subarray(0, got)) !== sum) wrong.push(index);
+  }
+  t.deepEqual(wrong, [7]);
+  sink.forget(0);
+  await finish(t, left, sink);
+});
+
+test('the same source is known again, another one and a mix of both are not', async (t) => {
+  const left = await leavePartial(t);
+  const sameSource = async (identity: Uint8Array): Promise<boolean> => {
+    const sink = await left.storage.openSink('f', { ...offer, identity }, false);
+    await sink.close();
+    return sink instanceof PartialSink && sink.sameSource;
+  };
+  t.true(await sameSource(offer.identity));
+  t.false(await sameSource(Uint8Array.of(7)));
+  t.false(await sameSource(Uint8Array.of(7)));
+  t.false(await sameSource(offer.identity));
+});
+
+test('what a checkpoint made durable is remembered', async (t) => {
+  const root = await newFolder(t);
+  const storage = await openStorage(t, { root });
+  let sink = await storage.openSink('f', offer, false);
+  await writeChunks(sink, content, { to: 10 });
+  await sink.checkpoint();
+  await writeChunks(sink, content, { from: 10 });
+  await sink.close();
+  sink = await storage.openSink('f', offer, false);
+  t.is(sink instanceof PartialSink && sink.durableBytes, 10 * chunkBytes);
+  await sink.discard();
+});
+
+test('commits that fail leave the partial, and no descriptor stays open', async (t) => {
+  const root = await newFolder(t);
+  const storage = await openStorage(t, { root });
+  const before = (await readdir('/proc/self/fd')).length;
+  await storage.mkdir('taken', false);
+  for (let round = 0; round < 5; round += 1) {
+    const sink = await storage.openSink('f', offer, false);
+    await storage.mkdir('f', false);
+    await t.throwsAsync(sink.commit({ size: 0, mtimeNs: 0n, mode: 0o600 }));
+    await storage.remove('f', false);
+    await sink.close();
+  }
+  // The staging folder is held from its first use on; other tests of this file run beside this one.
+  t.true((await readdir('/proc/self/fd')).length < before + 40);
+});

@@ -1,0 +1,419 @@
+/**
+ * One connection: a socket that carries frames, and the requests on it.
+ *
+ * Strategy: everything that is heard is handled synchronously, in the order of arrival, in the call
+ * that read it; only writes wait. So a peer can't make us queue what we haven't looked at, and both
+ * ends go on reading while their writes are blocked.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { mayComeLate, type Speaker } from '../protocol/conversation.ts';
+import { FrameDecoder } from '../protocol/decoder.ts';
+import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
+import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
+import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/frames.ts';
+import { headerBytes } from '../protocol/header.ts';
+import { encodePreamble, versions } from '../protocol/preamble.ts';
+import { ReceiveWindow } from './flow.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { agreeLimits, PreambleReader } from './greeting.ts';
+import type { Block, InputBuffer } from './input-buffer.ts';
+import { transferLimits } from './limits.ts';
+import { type Carrier, Request } from './request.ts';
+
+export interface ConnectionOptions {
+  /** Only a client opens requests. */
+  readonly side: 'client' | 'daemon';
+  readonly hello: Hello;
+  /** A request of the peer, with the frame that opened it; the daemon's side needs it. */
+  readonly onRequest?: (request: Request, frame: ControlFrame) => void;
+  /** A request without progress for this long fails with `timeout`. */
+  readonly progressMs?: number;
+  readonly greetingMs?: number;
+  readonly heartbeatMs?: number;
+  readonly silenceMs?: number;
+  readonly tickMs?: number;
+}
+
+type Phase = 'greeting' | 'open' | 'closed';
+
+/** The frames by which the data's sender opens a request; all others are the receiver's. */
+const openedBySender: ReadonlySet<string> = new Set(['offer', 'offers', 'join']);
+const pageOpeners: ReadonlySet<string> = new Set(['offers', 'fetch']);
+/** Pings without an answer that are remembered. */
+const pingsKept = 8;
+
+export class Connection implements Carrier {
+  readonly #link: Duplex;
+  readonly #input: InputBuffer;
+  readonly #options: ConnectionOptions;
+  readonly #decoder: FrameDecoder;
+  readonly #preamble = new PreambleReader(versions);
+  readonly #requests = new Map<number, Request>();
+  readonly #ticker: NodeJS.Timeout;
+  readonly #startedAtMs = performance.now();
+  #phase: Phase = 'greeting';
+  #peer: Hello | undefined;
+  #agreed: ToldLimits | undefined;
+  readonly #writer: FrameWriter;
+  #receiveWindow: ReceiveWindow;
+  #lastRequest = 0;
+  #saidGoodbye = false;
+  #heardGoodbye = false;
+  #failure: FerryError | undefined;
+  heardAtMs: number = performance.now();
+  /** Settles when both hellos are through, with the peer's; rejects when they never will be. */
+  readonly ready: Promise<Hello>;
+  /** Settles when the connection is over, with the reason if it was not asked for. */
+  readonly closed: Promise<FerryError | undefined>;
+  #resolveReady: (hello: Hello) => void = () => undefined;
+  #rejectReady: (error: Error) => void = () => undefined;
+  #resolveClosed: (error: FerryError | undefined) => void = () => undefined;
+  /** Round trip of the greeting, then of the latest ping; undefined before. */
+  roundTripMs: number | undefined;
+  #pings = new Map<bigint, number>();
+
+  constructor(link: Duplex, input: InputBuffer, options: ConnectionOptions) {
+    this.#link = link;
+    this.#writer = new FrameWriter(link);
+    this.#input = input;
+    this.#options = options;
+    const ours = options.hello.limits;
+    this.#decoder = new FrameDecoder(ours.chunkBytesMax);
+    this.#receiveWindow = new ReceiveWindow(
+      ours.inFlightBytes,
+      transferLimits.creditBytes,
+      (consumed) => this.say({ type: 'credit', request: 0, consumed }),
+    );
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
+    });
+    this.ready.catch(() => undefined); // Whoever doesn't wait for it learns from `closed`.
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    input.parse = (block) => this.#parse(block);
+    link.on('error', (cause) => this.#lost(cause));
+    link.on('close', () => this.#lost());
+    link.on('end', () => this.#lost());
+    this.#ticker = setInterval(() => this.#tick(), options.tickMs ?? transferLimits.tickMs);
+    if (options.side === 'client') {
+      this.#writer.write(encodePreamble(versions));
+      this.#sayHello();
+    }
+  }
+
+  get peer(): Hello {
+    if (this.#peer === undefined) throw new Error('The connection has not greeted yet.');
+    return this.#peer;
+  }
+
+  get peerSession(): Uint8Array {
+    return this.peer.session;
+  }
+
+  /** The smaller of both sides' limits. */
+  get agreed(): ToldLimits {
+    if (this.#agreed === undefined) throw new Error('The connection has not greeted yet.');
+    return this.#agreed;
+  }
+
+  /** Optional features that both sides know. */
+  get features(): string[] {
+    return this.#options.hello.features.filter((name) => this.peer.features.includes(name));
+  }
+
+  get isOpen(): boolean {
+    return this.#phase === 'open' && !this.#heardGoodbye;
+  }
+
+  get openRequests(): number {
+    return this.#requests.size;
+  }
+
+  get #openPages(): number {
+    return [...this.#requests.values()].filter(({ isPage }) => isPage).length;
+  }
+
+  #sayHello(): void {
+    this.#writer.write(encodeFrame({ type: 'hello', request: 0, ...this.#options.hello }));
+  }
+
+  // ---- hearing -------------------------------------------------------------------------------
+
+  /** Parses all whole frames of the block; gives the bytes that the next one needs. */
+  #parse(block: Block): number {
+    try {
+      this.heardAtMs = performance.now();
+      if (!this.#readPreamble(block)) return block.end - block.start + 1;
+      for (;;) {
+        if (this.#phase === 'closed') return 0;
+        const decoded = this.#decoder.next(block.bytes, block.view, block.start, block.end);
+        if (decoded === undefined) break;
+        block.start += decoded.length;
+        this.#dispatch(decoded.frame, decoded.length - headerBytes);
+      }
+      for (const request of this.#requests.values()) request.readEnd();
+    } catch (error) {
+      this.#breach(error);
+    }
+    return this.#decoder.neededBytes;
+  }
+
+  /** Whether the preamble is behind us. */
+  #readPreamble(block: Block): boolean {
+    if (this.#preamble.done) return true;
+    block.start += this.#preamble.read(block.bytes.subarray(block.start, block.end));
+    if (!this.#preamble.done) return false;
+    const answers = this.#options.side === 'daemon';
+    if (answers) this.#writer.write(encodePreamble(versions));
+    this.#preamble.agree();
+    if (answers) this.#sayHello();
+    return true;
+  }
+
+  #dispatch(frame: Frame, payloadBytes: number): void {
+    if (this.#phase === 'greeting') {
+      this.#hearHello(frame);
+      return;
+    }
+    const bulkBytes = isBulk(frame.type) ? payloadBytes : 0;
+    if (bulkBytes > 0) this.#receiveWindow.received(bulkBytes);
+    if (frame.request === 0) {
+      this.#hearConnection(frame);
+      return;
+    }
+    const known = this.#requests.get(frame.request);
+    // A request whose last word still waits to be written is closed and known.
+    const request = known?.closed === false ? known : this.#accept(frame);
+    if (request === undefined) {
+      this.consumed(bulkBytes);
+      return;
+    }
+    const isNew = request.state === 'idle';
+    request.hear(frame, bulkBytes);
+    if (isNew) this.#begin(request, frame as ControlFrame);
+    if (request.closed) this.#requests.delete(request.id);
+  }
+
+  #begin(request: Request, frame: ControlFrame): void {
+    if (this.#saidGoodbye) request.fail(new TransferError('stopping', 'The daemon is stopping.'));
+    else this.#options.onRequest?.(request, frame);
+  }
+
+  #hearHello(frame: Frame): void {
+    if (frame.type === 'error') throw new ProtocolError(frame.failure, frame.message);
+    if (frame.type !== 'hello') {
+      throw new ProtocolError('protocol', 'The first frame is not a hello.');
+    }
+    this.#peer = frame;
+    if (this.#options.side === 'client') {
+      this.roundTripMs = performance.now() - this.#startedAtMs;
+    }
+    this.#agreed = agreeLimits(this.#options.hello.limits, frame.limits);
+    const ours = this.#options.hello.limits.inFlightBytes;
+    this.#writer.open(Math.min(ours, frame.limits.inFlightBytes));
+    this.#phase = 'open';
+    this.#resolveReady(frame);
+  }
+
+  #hearConnection(frame: Frame): void {
+    switch (frame.type) {
+      case 'ping':
+        this.say({ type: 'pong', request: 0, token: frame.token });
+        return;
+      case 'pong': {
+        const saidAtMs = this.#pings.get(frame.token);
+        if (saidAtMs !== undefined) this.roundTripMs = performance.now() - saidAtMs;
+        this.#pings.delete(frame.token);
+        return;
+      }
+      case 'credit':
+        this.#writer.credit(frame.consumed);
+        return;
+      case 'goodbye':
+        this.#heardGoodbye = true;
+        return;
+      case 'error':
+        this.#end(new ProtocolError(frame.failure, frame.message));
+        return;
+      default:
+        throw new ProtocolError('protocol', `A ${frame.type} frame is not allowed now.`);
+    }
+  }
+
+  /** The request that a frame opens, or undefined for one that came after its request's end. */
+  #accept(frame: Frame): Request | undefined {
+    if (frame.request <= this.#lastRequest || this.#options.side === 'client') {
+      if (mayComeLate.has(frame.type) && frame.request <= this.#lastRequest) return undefined;
+      throw new ProtocolError('protocol', `A ${frame.type} frame is for no open request.`);
+    }
+    if (this.#requests.size >= this.#options.hello.limits.requests) {
+      throw new ProtocolError('protocol', 'Too many requests are open at once.');
+    }
+    if (pageOpeners.has(frame.type) && this.#openPages >= this.#options.hello.limits.pages) {
+      throw new ProtocolError('protocol', 'Too many pages are open at once.');
+    }
+    this.#lastRequest = frame.request;
+    const role: Speaker = openedBySender.has(frame.type) ? 'receiver' : 'sender';
+    const request = new Request(frame.request, role, this);
+    this.#requests.set(request.id, request);
+    return request;
+  }
+
+  // ---- saying --------------------------------------------------------------------------------
+
+  /** Opens a request with its first frame (whose request id is filled in). */
+  open(frame: ControlFrame): Request {
+    if (this.#phase === 'closed') throw this.#failure ?? connectionLost();
+    this.#lastRequest += 1;
+    const role: Speaker = openedBySender.has(frame.type) ? 'sender' : 'receiver';
+    const request = new Request(this.#lastRequest, role, this);
+    this.#requests.set(request.id, request);
+    request.say({ ...frame, request: request.id });
+    return request;
+  }
+
+  say(frame: ControlFrame): void {
+    if (this.#phase === 'closed') return;
+    this.#writer.write(encodeFrame(frame));
+    if (frame.request !== 0 && this.#requests.get(frame.request)?.closed === true) {
+      this.#requests.delete(frame.request);
+    }
+    if (this.#writer.controlBytes > transferLimits.replyQueueBytes) {
+      this.#end(new ProtocolError('timeout', 'The other side does not read its answers.'));
+    }
+  }
+
+  async sayBulk(frame: ControlFrame): Promise<void> {
+    await this.#writer.bulk(encodeFrame(frame), this.#maySay(frame.request));
+    if (this.#requests.get(frame.request)?.closed === true) this.#requests.delete(frame.request);
+  }
+
+  async sayChunks(
+    request: number,
+    indexes: readonly number[],
+    slices: readonly Uint8Array[],
+    sums: readonly bigint[],
+  ): Promise<void> {
+    await this.#writer.chunks({ request, indexes, slices, sums }, this.#maySay(request));
+  }
+
+  /** Whether a request still goes on: nothing may follow a last word. */
+  #maySay(request: number): () => boolean {
+    return () => this.#requests.get(request)?.left === false;
+  }
+
+  consumed(bytes: number): void {
+    if (bytes > 0 && this.#phase !== 'closed') this.#receiveWindow.consumed(bytes);
+  }
+
+  pin(): Block {
+    return this.#input.pin();
+  }
+
+  unpin(block: Block): void {
+    this.#input.unpin(block);
+  }
+
+  /** Asks the peer for a sign of life and measures how long it takes. */
+  ping(): void {
+    const token = randomBytes(8).readBigUInt64LE();
+    this.#pings.set(token, performance.now());
+    for (const old of this.#pings.keys()) if (this.#pings.size > pingsKept) this.#pings.delete(old);
+    this.say({ type: 'ping', request: 0, token });
+  }
+
+  // ---- time ----------------------------------------------------------------------------------
+
+  #tick(): void {
+    const now = performance.now();
+    if (this.#phase === 'greeting') {
+      const { greetingMs = transferLimits.greetingMs } = this.#options;
+      if (now - this.#startedAtMs > greetingMs) this.#end(timedOut('did not greet in time'));
+      return;
+    }
+    const { tickMs = transferLimits.tickMs, heartbeatMs = transferLimits.heartbeatMs } =
+      this.#options;
+    // At the next tick it would be too late.
+    if (now - this.#writer.wroteAtMs > heartbeatMs - tickMs) this.ping();
+    // While we don't read for our own reasons, silence says nothing about the peer.
+    if (this.#input.paused) this.heardAtMs = now;
+    const { silenceMs = transferLimits.silenceMs } = this.#options;
+    if (now - this.heardAtMs > silenceMs) {
+      this.#end(timedOut('has not been heard from'));
+      return;
+    }
+    const { progressMs = transferLimits.progressMs } = this.#options;
+    for (const request of this.#requests.values()) {
+      if (!request.over && now - request.progressAtMs > progressMs) {
+        request.fail(
+          new FerryError('timeout', `Nothing moved for ${Math.round(progressMs / 1000)} s.`),
+        );
+      }
+    }
+  }
+
+  // ---- ending --------------------------------------------------------------------------------
+
+  /** Tells the peer that no more requests will come or be served; those under way go on. */
+  goodbye(): void {
+    if (this.#phase !== 'open' || this.#saidGoodbye) return;
+    this.#saidGoodbye = true;
+    this.say({ type: 'goodbye', request: 0 });
+  }
+
+  /** Ends the connection, telling the peer why when there is a reason. */
+  close(reason?: FerryError): void {
+    if (reason !== undefined && this.#phase === 'open') {
+      this.say({ type: 'error', request: 0, failure: reason.failure, message: reason.message });
+    }
+    this.#end(reason, true);
+  }
+
+  /** Something thrown while we listened: the peer broke the rules, or we are broken. */
+  #breach(error: unknown): void {
+    const failure =
+      error instanceof FerryError
+        ? error
+        : new FerryError('internal', 'Something unexpected went wrong.', { cause: error });
+    // Before a valid preamble nobody is told anything.
+    if (this.#preamble.done && this.#phase !== 'closed') {
+      const { failure: name, message } = failure;
+      this.#writer.write(encodeFrame({ type: 'error', request: 0, failure: name, message }));
+    }
+    this.#end(failure, this.#preamble.done);
+  }
+
+  #lost(cause?: Error): void {
+    const isThrough = (this.#saidGoodbye || this.#heardGoodbye) && this.#requests.size === 0;
+    this.#end(isThrough ? undefined : connectionLost(cause));
+  }
+
+  #end(failure: FerryError | undefined, flush = false): void {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#failure = failure;
+    clearInterval(this.#ticker);
+    const error = failure ?? connectionLost();
+    this.#rejectReady(error);
+    this.#writer.fail(error);
+    for (const request of this.#requests.values()) request.lost(error);
+    this.#requests.clear();
+    if (flush) this.#link.end(() => this.#link.destroy());
+    else this.#link.destroy();
+    // A peer that reads nothing any more must not keep the socket.
+    setTimeout(() => this.#link.destroy(), transferLimits.lingerMs).unref();
+    this.#input.release();
+    this.#resolveClosed(failure);
+  }
+}
+
+function connectionLost(cause?: Error): FerryError {
+  return new FerryError('connection-lost', 'The connection was lost.', { cause });
+}
+
+function timedOut(what: string): FerryError {
+  return new FerryError('timeout', `The other side ${what}.`);
+}

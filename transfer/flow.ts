@@ -1,0 +1,113 @@
+/**
+ * Flow control of one connection: how much bulk payload may be on its way, each way.
+ *
+ * It is counted in payload bytes, cumulative since the connection began, over all its requests:
+ * what a peer can make us hold has one bound, and what a broken connection can cost to send again
+ * has the same one.
+ */
+import { ProtocolError } from '../protocol/errors.ts';
+
+interface Waiter {
+  readonly bytes: number;
+  readonly start: () => void;
+  readonly fail: (error: Error) => void;
+}
+
+/** What we may still send. */
+export class SendWindow {
+  readonly limitBytes: number;
+  #sent = 0;
+  #consumed = 0;
+  #waiters: Waiter[] = [];
+  #failure: Error | undefined;
+
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
+
+  /** Bytes on their way: sent, and not confirmed. */
+  get inFlightBytes(): number {
+    return this.#sent - this.#consumed;
+  }
+
+  #fits(bytes: number): boolean {
+    return this.inFlightBytes === 0 || this.inFlightBytes + bytes <= this.limitBytes;
+  }
+
+  /** Waits until `bytes` may be sent, in the order of the calls, and counts them as sent. */
+  async reserve(bytes: number): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#waiters.length > 0 || !this.#fits(bytes)) {
+      await new Promise<void>((start, fail) => this.#waiters.push({ bytes, start, fail }));
+      return;
+    }
+    this.#sent += bytes;
+  }
+
+  /** Bytes that were reserved will not be sent after all. */
+  giveBack(bytes: number): void {
+    this.#sent -= bytes;
+    this.#startWaiting();
+  }
+
+  /** The peer confirmed `consumed` bytes in all. Throws ProtocolError when that can't be. */
+  credit(consumed: number): void {
+    if (consumed < this.#consumed || consumed > this.#sent) {
+      throw new ProtocolError('protocol', 'A credit confirms bytes that were not sent.');
+    }
+    this.#consumed = consumed;
+    this.#startWaiting();
+  }
+
+  #startWaiting(): void {
+    while (this.#waiters.length > 0) {
+      const { bytes, start } = this.#waiters[0] as Waiter;
+      if (!this.#fits(bytes)) return;
+      this.#waiters.shift();
+      this.#sent += bytes;
+      start();
+    }
+  }
+
+  /** Nothing more will be sent: all who wait, and all who come, fail with `error`. */
+  fail(error: Error): void {
+    this.#failure = error;
+    for (const { fail } of this.#waiters.splice(0)) fail(error);
+  }
+}
+
+/** What the peer sends us. */
+export class ReceiveWindow {
+  readonly #limitBytes: number;
+  readonly #creditBytes: number;
+  readonly #say: (consumed: number) => void;
+  #received = 0;
+  #consumed = 0;
+  #told = 0;
+
+  constructor(limitBytes: number, creditBytes: number, say: (consumed: number) => void) {
+    this.#limitBytes = limitBytes;
+    this.#creditBytes = Math.min(creditBytes, Math.floor(limitBytes / 4));
+    this.#say = say;
+  }
+
+  /** A bulk payload arrived. Throws ProtocolError when the peer exceeds what we told it. */
+  received(bytes: number): void {
+    const inFlightBytes = this.#received - this.#told;
+    if (inFlightBytes > 0 && inFlightBytes + bytes > this.#limitBytes) {
+      throw new ProtocolError('protocol', 'More data is on its way than was allowed.');
+    }
+    this.#received += bytes;
+  }
+
+  /** We are through with `bytes` of it, whether they were used or dropped. */
+  consumed(bytes: number): void {
+    this.#consumed += bytes;
+    const untold = this.#consumed - this.#told;
+    // The second case: a peer that waits with nothing in flight must not wait for more.
+    if (untold >= this.#creditBytes || (untold > 0 && this.#consumed === this.#received)) {
+      this.#told = this.#consumed;
+      this.#say(this.#consumed);
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/** Writes frames to a link: control frames at once, bulk frames as the peer and the socket allow. */
+import type { Duplex } from 'node:stream';
+import { FerryError } from '../protocol/errors.ts';
+import { chunkCode } from '../protocol/frames.ts';
+import { encodeHeader, headerBytes } from '../protocol/header.ts';
+import { SendWindow } from './flow.ts';
+import { transferLimits } from './limits.ts';
+
+/** Chunks of one request that leave together. */
+export interface ChunkRun {
+  readonly request: number;
+  readonly indexes: readonly number[];
+  readonly slices: readonly Uint8Array[];
+  readonly sums: readonly bigint[];
+}
+
+export class FrameWriter {
+  readonly #link: Duplex;
+  #window = new SendWindow(0);
+  #drained: Promise<void> | undefined;
+  #failure: FerryError | undefined;
+  /** When something was last written, by the monotonic clock. */
+  wroteAtMs: number = performance.now();
+  /** Bytes of all frames but chunks that the link has not taken yet. */
+  controlBytes = 0;
+
+  constructor(link: Duplex) {
+    this.#link = link;
+  }
+
+  /** The peer takes so many bulk bytes at a time. */
+  open(inFlightBytes: number): void {
+    this.#window = new SendWindow(inFlightBytes);
+  }
+
+  /** The peer confirmed bulk bytes. Throws ProtocolError when it can't have. */
+  credit(consumedBytes: number): void {
+    this.#window.credit(consumedBytes);
+  }
+
+  /** Nothing can be written any more. */
+  fail(error: FerryError): void {
+    this.#failure = error;
+    this.#window.fail(error);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.wroteAtMs = performance.now();
+    this.controlBytes += bytes.length;
+    this.#link.write(bytes, () => {
+      this.controlBytes -= bytes.length;
+    });
+  }
+
+  /** Writes a bulk frame when it may leave, and if `mayWrite` still says so then. */
+  async bulk(frame: Uint8Array, mayWrite: () => boolean): Promise<void> {
+    if (await this.#turn(frame.length - headerBytes, mayWrite)) this.write(frame);
+  }
+
+  /** Writes chunks in portions that fit the peer's window; settles when slices may be reused. */
+  async chunks(run: ChunkRun, mayWrite: () => boolean): Promise<void> {
+    const { request, indexes, slices, sums } = run;
+    const lengths = slices.map(({ length }) => length);
+    for (let from = 0, to = 0; from < slices.length; from = to) {
+      let bytes = 0;
+      do {
+        bytes += lengths[to] as number;
+        to += 1;
+      } while (to < slices.length && bytes + (lengths[to] as number) <= this.#window.limitBytes);
+      if (!(await this.#turn(bytes, mayWrite))) return;
+      await this.#writeChunks({
+        request,
+        indexes: indexes.slice(from, to),
+        slices: slices.slice(from, to),
+        sums: sums.slice(from, to),
+      });
+    }
+  }
+
+  /** Waits for the window and the socket; false when the frame has no business any more. */
+  async #turn(payloadBytes: number, mayWrite: () => boolean): Promise<boolean> {
+    await this.#window.reserve(payloadBytes);
+    await this.#drain();
+    if (this.#failure !== undefined) throw this.#failure;
+    if (mayWrite()) return true;
+    this.#window.giveBack(payloadBytes);
+    return false;
+  }
+
+  /** Corked, headers and payloads leave in one system call. */
+  async #writeChunks({ request, indexes, slices, sums }: ChunkRun): Promise<void> {
+    const headers = new Uint8Array(slices.length * headerBytes);
+    const view = new DataView(headers.buffer);
+    this.wroteAtMs = performance.now();
+    await new Promise<void>((resolve, reject) => {
+      const written = (cause?: Error | null): void => {
+        if (cause) reject(this.#failure ?? writeFailed(cause));
+        else resolve();
+      };
+      this.#link.cork();
+      for (const [i, slice] of slices.entries()) {
+        const at = i * headerBytes;
+        const header = {
+          type: chunkCode,
+          flags: 0,
+          length: slice.length,
+          request,
+          index: indexes[i] as number,
+          checksum: sums[i] as bigint,
+        };
+        encodeHeader(header, headers, view, at);
+        this.#link.write(headers.subarray(at, at + headerBytes));
+        if (i === slices.length - 1) this.#link.write(slice, written);
+        else this.#link.write(slice);
+      }
+      this.#link.uncork();
+    });
+  }
+
+  /** Waits until the socket's queue is short enough for bulk frames. */
+  #drain(): Promise<void> {
+    const isShort = this.#link.writableLength < transferLimits.sendQueueBytes;
+    if (this.#failure !== undefined || isShort) return Promise.resolve();
+    this.#drained ??= new Promise((resolve) => {
+      const go = (): void => {
+        this.#drained = undefined;
+        this.#link.off('drain', go);
+        this.#link.off('close', go);
+        resolve();
+      };
+      this.#link.once('drain', go);
+      this.#link.once('close', go);
+    });
+    return this.#drained;
+  }
+}
+
+function writeFailed(cause: Error): FerryError {
+  return new FerryError('connection-lost', 'The connection was lost.', { cause });
+}

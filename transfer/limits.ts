@@ -1,0 +1,43 @@
+/** Limits of one process, beside those of the protocol: memory, queues and time. */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const second = 1000;
+
+export const transferLimits = {
+  /** Read and send buffers of all connections of the process together. */
+  transferBufferBytes: 32 * MiB,
+  /** What a connection reads into from the start; it always has this much. */
+  firstBlockBytes: 128 * KiB,
+  /** What it grows by while data flows and the pool has room. */
+  blockBytes: 672 * KiB,
+  /** Blocks of one connection: one being filled, one being written, one in reserve. */
+  blocks: 3,
+  /** Content read and sent at a time. */
+  sendBatchBytes: 512 * KiB,
+  /** Such batches under way in one transfer: being read, being sent, waiting for the socket. */
+  sendBatches: 3,
+  /** Bytes queued on a socket before bulk frames wait for it to drain. */
+  sendQueueBytes: 1 * MiB,
+  /** Bytes of answers queued for a peer that doesn't read; more ends the connection. */
+  replyQueueBytes: 8 * MiB,
+  /** How much is consumed before `credit` says so. */
+  creditBytes: 1 * MiB,
+  /** Ranges that a peer may make us remember for one request. */
+  rangesHeld: 65_536,
+  /** A connection looks at the clock this often. */
+  tickMs: 1 * second,
+  /** A side that has nothing to say sends a ping this often. */
+  heartbeatMs: 5 * second,
+  /** A side that heard nothing for this long gives the connection up. */
+  silenceMs: 20 * second,
+  /** Preamble and hello must be through by then. */
+  greetingMs: 10 * second,
+  /** A closed connection's last frames may take this long to leave. */
+  lingerMs: 1 * second,
+  /** A request without progress for this long is given up. */
+  progressMs: 60 * second,
+  /** Between two tellings of what a receiver holds. */
+  checkpointBytes: 8 * MiB,
+  /** Between two checkpoints that sync to disk, where the sender can't send again. */
+  durableCheckpointBytes: 8 * MiB,
+} as const;

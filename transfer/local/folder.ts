@@ -1,0 +1,269 @@
+/**
+ * A folder that nothing leads out of.
+ *
+ * Checking a path and then opening it loses to someone who swaps a folder for a link in between. So
+ * every folder on the way is opened on its own, below the descriptor of its parent
+ * (`/proc/self/fd/<parent>/<name>`, O_NOFOLLOW), and must be on the root's device; system calls then
+ * name a file by its held parent and one component. The root itself may be reached by a link.
+ *
+ * Where /proc/self/fd is missing (macOS) names are joined to the root's path instead: links are
+ * refused just the same, but a local user who swaps folders for links at the right moment can win.
+ *
+ * All calls are synchronous: they are faster than queued ones, and a descriptor is never closed under
+ * one that waits.
+ */
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  statSync,
+} from 'node:fs';
+import { TransferError } from '../../protocol/errors.ts';
+import { splitPath } from '../../protocol/paths.ts';
+import { isErrno, storageError, subject } from './errors.ts';
+
+const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+const descriptorsHaveNames = existsSync('/proc/self/fd');
+
+/** A folder held open. */
+export class Directory {
+  readonly fd: number;
+  /** A path that leads to exactly this folder. */
+  readonly base: string;
+
+  constructor(fd: number, path: string) {
+    this.fd = fd;
+    this.base = descriptorsHaveNames ? `/proc/self/fd/${fd}` : path;
+  }
+
+  /** A path for system calls on `name` in this folder. */
+  at(name: string): string {
+    return `${this.base}/${name}`;
+  }
+
+  /** The same for a name as read from the disk, which may not be UTF-8. */
+  atBytes(name: Buffer): Buffer {
+    return Buffer.concat([Buffer.from(`${this.base}/`), name]);
+  }
+}
+
+/** How far a folder reaches. */
+export interface Reach {
+  /**
+   * Only for a tree of the user's own that is read: other file systems mounted in it belong to it.
+   * Undefined: nothing leads out of the folder.
+   */
+  readonly source?: { readonly followLinks: boolean } | undefined;
+}
+
+/**
+ * Opens a folder in `parent`; throws errno errors: ENOTDIR for a link, EXDEV where it is not on
+ * `device`. With `follow` it goes wherever the name leads.
+ */
+export function openDirectoryAt(
+  parent: Directory,
+  name: string | Buffer,
+  device: number | undefined,
+  follow = false,
+): Directory {
+  const path = typeof name === 'string' ? parent.at(name) : parent.atBytes(name);
+  const fd = openSync(path, O_RDONLY | O_DIRECTORY | (follow ? 0 : O_NOFOLLOW));
+  try {
+    if (device !== undefined && fstatSync(fd).dev !== device) throw crossing();
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  // The path only matters without /proc, where names that are not UTF-8 are not to be had.
+  return new Directory(fd, path.toString());
+}
+
+function crossing(): Error {
+  return Object.assign(new Error('another device is mounted here'), {
+    code: 'EXDEV',
+    syscall: 'open',
+  });
+}
+
+interface OpenOptions {
+  /** Called with the path of the parent of each folder that is made; without it none is made. */
+  readonly made?: ((parentPath: string) => void) | undefined;
+  /** What a file in place of a folder means to the caller. */
+  readonly blocked?: 'not-found' | 'wrong-kind';
+}
+
+/** Where a wire path leads: a name in a folder that is held until the batch ends. */
+export interface Place {
+  readonly directory: Directory;
+  readonly name: string;
+  /** Path for system calls. */
+  readonly at: string;
+  /** Wire path of the folder. */
+  readonly parentPath: string;
+}
+
+export class Folder {
+  readonly root: Directory;
+  /** Where every folder must be; undefined: anywhere. */
+  readonly device: number | undefined;
+  /** For opening files: a pipe or a device must not block whoever looks at it. */
+  readonly readFlags: number;
+  readonly #followsLinks: boolean;
+  /** The folders from the root to the one opened last, so that its neighbours cost nothing. */
+  readonly #chain: { readonly name: string; readonly directory: Directory }[] = [];
+  #depth = 0;
+
+  /** Opens the root by its local path; throws errno errors. */
+  constructor(rootPath: string, { source }: Reach = {}) {
+    this.root = new Directory(openSync(rootPath, O_RDONLY | O_DIRECTORY), rootPath);
+    this.device = source === undefined ? fstatSync(this.root.fd).dev : undefined;
+    this.#followsLinks = source?.followLinks ?? false;
+    this.readFlags = O_RDONLY | O_NONBLOCK | (this.#followsLinks ? 0 : O_NOFOLLOW);
+  }
+
+  /**
+   * What `name` is in `directory`, the folder opened last; undefined when it is not there. A link that
+   * is followed is what it leads to, unless that is nothing, or a folder that it lies in itself.
+   */
+  look(directory: Directory, name: string): BigIntStats | undefined {
+    const at = directory.at(name);
+    const own = lstatSync(at, { bigint: true, throwIfNoEntry: false });
+    if (own?.isSymbolicLink() !== true || !this.#followsLinks) return own;
+    const target = statOrNothing(at);
+    if (target === undefined) return own;
+    return target.isDirectory() && this.#holds(target) ? own : target;
+  }
+
+  /** Whether the folder opened last is, or lies in, this one. */
+  #holds(folder: BigIntStats): boolean {
+    return [this.root, ...this.#chain.map(({ directory }) => directory)].some(({ fd }) => {
+      const { dev, ino } = fstatSync(fd, { bigint: true });
+      return dev === folder.dev && ino === folder.ino;
+    });
+  }
+
+  /** Runs `run`, which may use folders and places until it returns. */
+  batch<T>(run: () => T): T {
+    this.#depth += 1;
+    try {
+      return run();
+    } finally {
+      this.#depth -= 1;
+      if (this.#depth === 0) this.#closeBelow(0);
+    }
+  }
+
+  #closeBelow(depth: number): void {
+    while (this.#chain.length > depth) {
+      const last = this.#chain.pop();
+      if (last !== undefined) closeSync(last.directory.fd);
+    }
+  }
+
+  /** The folder `path`, valid until the next call or the end of the batch. Throws TransferError. */
+  directory(path: string, options: OpenOptions = {}): Directory {
+    return this.#open(splitPath(path), options);
+  }
+
+  /** Where `path` leads; its folder as for `directory`. The root has no place: `bad-path`. */
+  place(path: string, options: OpenOptions = {}): Place {
+    const components = splitPath(path);
+    const name = components.pop();
+    if (name === undefined) {
+      throw new TransferError('bad-path', 'The root folder cannot be used here.');
+    }
+    const directory = this.#open(components, options);
+    return { directory, name, at: directory.at(name), parentPath: components.join('/') };
+  }
+
+  /** The folder of `place` once more, on a descriptor of its own that the caller closes. */
+  hold(place: Place): Directory {
+    return new Directory(
+      openSync(`${place.directory.base}/.`, O_RDONLY | O_DIRECTORY),
+      place.directory.base,
+    );
+  }
+
+  #open(components: readonly string[], options: OpenOptions): Directory {
+    let common = 0;
+    while (common < components.length && this.#chain[common]?.name === components[common]) {
+      common += 1;
+    }
+    this.#closeBelow(common);
+    let directory = this.#chain.at(-1)?.directory ?? this.root;
+    for (const name of components.slice(common)) {
+      directory = this.#step(directory, name, components.slice(0, this.#chain.length), options);
+      this.#chain.push({ name, directory });
+    }
+    return directory;
+  }
+
+  #step(
+    parent: Directory,
+    name: string,
+    above: readonly string[],
+    options: OpenOptions,
+  ): Directory {
+    const path = [...above, name].join('/');
+    try {
+      return openDirectoryAt(parent, name, this.device, this.#followsLinks);
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT') || options.made === undefined) {
+        throw blockedError(error, parent.at(name), path, options.blocked ?? 'not-found');
+      }
+    }
+    try {
+      makeDirectory(parent.at(name));
+      options.made(above.join('/'));
+      return openDirectoryAt(parent, name, this.device, this.#followsLinks);
+    } catch (error) {
+      throw storageError(error, path);
+    }
+  }
+
+  close(): void {
+    this.#closeBelow(0);
+    closeSync(this.root.fd);
+  }
+}
+
+/** What `at` leads to; undefined for a link to nothing, or in a circle. */
+function statOrNothing(at: string): BigIntStats | undefined {
+  try {
+    return statSync(at, { bigint: true });
+  } catch (error) {
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ELOOP') || isErrno(error, 'EACCES')) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** Makes a folder where none may have appeared in the meantime. */
+function makeDirectory(at: string): void {
+  try {
+    mkdirSync(at);
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error;
+  }
+}
+
+/** O_DIRECTORY reports a link and a file alike as ENOTDIR: look which of them it is. */
+function blockedError(
+  cause: unknown,
+  at: string,
+  path: string,
+  blocked: 'not-found' | 'wrong-kind',
+): TransferError {
+  if (!isErrno(cause, 'ENOTDIR')) return storageError(cause, path);
+  if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    const text = 'is a symbolic link, and links are not followed';
+    return new TransferError('permission', `${subject(path)} ${text}.`, { cause });
+  }
+  return new TransferError(blocked, `${subject(path)} is not a folder.`, { cause });
+}

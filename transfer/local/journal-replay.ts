@@ -1,0 +1,180 @@
+/** Reads a journal back: what its records say together. */
+import { checksum } from '../../protocol/checksum.ts';
+import { limits } from '../../protocol/limits.ts';
+import { Ledger, segmentOf } from '../../protocol/segments.ts';
+import { readFully } from './file-io.ts';
+import {
+  decodeRecord,
+  type JournalHeader,
+  type JournalRecord,
+  type JournalRun,
+  recordBytes,
+  sumBytes,
+} from './journal.ts';
+
+const { segmentChunks } = limits;
+const readBytes = 1024 * 1024;
+
+/** What a journal tells of its partial. */
+export interface JournalState {
+  readonly header: JournalHeader;
+  readonly ledger: Ledger;
+  /** Leading bytes that were synced. */
+  readonly durableBytes: number;
+  /** Whether chunks may come from several versions of the source. */
+  readonly mixed: boolean;
+  /** Length of the valid part of the file. */
+  readonly bytes: number;
+}
+
+/**
+ * Reads a journal with bounded memory, or gives undefined when none begins there. Chunks past the
+ * `dataBytes` that the data file has are left out.
+ */
+export async function readJournal(
+  fd: number,
+  dataBytes: number,
+): Promise<JournalState | undefined> {
+  const buffer = new Uint8Array(readBytes);
+  const replay = new Replay(dataBytes);
+  let filePosition = 0;
+  for (;;) {
+    const got = await readFully(fd, buffer, filePosition);
+    const used = replay.push(buffer.subarray(0, got));
+    filePosition += used;
+    // A record that is not whole in a full buffer begins the next one: any record fits.
+    if (got < readBytes || used <= readBytes - recordBytes) return replay.state(filePosition);
+  }
+}
+
+interface OpenSegment {
+  /** As in a run record, with room for every chunk. */
+  readonly sums: Uint8Array<ArrayBuffer>;
+  /** 1 for each chunk that is there. */
+  readonly held: Uint8Array;
+}
+
+/** Folds records into what they say together. */
+class Replay {
+  readonly #dataBytes: number;
+  readonly #ledger = new Ledger();
+  /** Segments that are not whole so far. */
+  readonly #open = new Map<number, OpenSegment>();
+  #header: JournalHeader | undefined;
+  #durableBytes = 0;
+  #mixed = false;
+
+  constructor(dataBytes: number) {
+    this.#dataBytes = dataBytes;
+  }
+
+  /** Takes the whole records at the front of `bytes` and gives their length. */
+  push(bytes: Uint8Array): number {
+    let used = 0;
+    for (;;) {
+      const decoded = decodeRecord(bytes.subarray(used));
+      if (typeof decoded === 'string' || !this.#take(decoded.record)) return used;
+      used += decoded.length;
+    }
+  }
+
+  /** False for a record that cannot be at this place. */
+  #take(record: JournalRecord): boolean {
+    if (record.type === 'header') {
+      if (this.#header !== undefined) return false;
+      this.#header = record;
+      return true;
+    }
+    if (this.#header === undefined) return false;
+    switch (record.type) {
+      case 'run':
+        return this.#takeRun(record, this.#header.chunkBytes);
+      case 'forget':
+        this.#forget(record.firstSegment, record.endSegment, this.#header.chunkBytes);
+        return true;
+      case 'durable':
+        this.#durableBytes = Math.min(record.bytes, this.#dataBytes);
+        return true;
+      case 'mixed':
+        this.#mixed = true;
+        return true;
+    }
+  }
+
+  #takeRun({ first, bytes, sums }: JournalRun, chunkBytes: number): boolean {
+    const count = sums.byteLength / sumBytes;
+    const start = first * chunkBytes;
+    if (Math.ceil(bytes / chunkBytes) !== count || !Number.isSafeInteger(start + bytes))
+      return false;
+    const available = this.#dataBytes - start;
+    const whole = available >= bytes ? count : Math.floor(Math.max(0, available) / chunkBytes);
+    let index = first;
+    while (index < first + whole) {
+      const end = Math.min(first + whole, (segmentOf(index) + 1) * segmentChunks);
+      const part = sums.subarray((index - first) * sumBytes, (end - first) * sumBytes);
+      this.#takeSums(segmentOf(index), index % segmentChunks, part);
+      index = end;
+    }
+    return true;
+  }
+
+  /** Whole segments are folded here, from bytes: chunk by chunk a large file would take long. */
+  #takeSums(segment: number, within: number, sums: Uint8Array): void {
+    let open = this.#open.get(segment);
+    if (open === undefined) {
+      open = {
+        sums: new Uint8Array(segmentChunks * sumBytes),
+        held: new Uint8Array(segmentChunks),
+      };
+      this.#open.set(segment, open);
+    }
+    open.sums.set(sums, within * sumBytes);
+    open.held.fill(1, within, within + sums.byteLength / sumBytes);
+    if (open.held.includes(0)) return;
+    this.#open.delete(segment);
+    this.#ledger.addSegment(segment, checksum(open.sums), segmentChunks);
+  }
+
+  #forget(firstSegment: number, endSegment: number, chunkBytes: number): void {
+    for (const segment of [...heldSegments(this.#ledger, firstSegment), ...this.#open.keys()]) {
+      if (segment < firstSegment || segment >= endSegment) continue;
+      this.#ledger.forgetSegment(segment);
+      this.#open.delete(segment);
+    }
+    const keptBytes = firstSegment * segmentChunks * chunkBytes;
+    this.#durableBytes = Math.min(this.#durableBytes, keptBytes);
+  }
+
+  #addOpen(): void {
+    for (const [segment, { sums, held }] of this.#open) {
+      const view = new DataView(sums.buffer);
+      for (const [within, isHeld] of held.entries()) {
+        const sum = view.getBigUint64(within * sumBytes, true);
+        if (isHeld === 1) this.#ledger.add(segment * segmentChunks + within, sum);
+      }
+    }
+    this.#open.clear();
+  }
+
+  state(bytes: number): JournalState | undefined {
+    if (this.#header === undefined) return undefined;
+    this.#addOpen();
+    return {
+      header: this.#header,
+      ledger: this.#ledger,
+      durableBytes: this.#durableBytes,
+      mixed: this.#mixed,
+      bytes,
+    };
+  }
+}
+
+/** Segments from `first` on that hold anything. */
+export function heldSegments(ledger: Ledger, first: number): number[] {
+  const segments = new Set<number>();
+  for (const { start, end } of ledger.held) {
+    const last = segmentOf(end - 1);
+    for (let s = Math.max(first, segmentOf(start)); s <= last; s += 1) segments.add(s);
+  }
+  return [...segments];
+}

@@ -1,0 +1,152 @@
+/**
+ * Walks a folder in batches, depth first. A folder's own entries all come before what its subfolders
+ * hold, so that one stream of names is open at any moment, and what waits is the names of folders.
+ */
+import { isUtf8 } from 'node:buffer';
+import { type Dir, opendirSync } from 'node:fs';
+import type { Entry } from '../../protocol/entry.ts';
+import { limits } from '../../protocol/limits.ts';
+import { joinPath, stagingName } from '../../protocol/paths.ts';
+import { entryOf } from './entries.ts';
+import { about, storageError } from './errors.ts';
+import type { Directory, Folder } from './folder.ts';
+
+const stagingBytes = Buffer.from(stagingName);
+
+interface OpenFolder {
+  /** Relative to what is listed. */
+  readonly path: string;
+  readonly names: Dir;
+  readonly subfolders: string[];
+}
+
+export class Listing {
+  readonly #folder: Folder;
+  readonly #base: string;
+  readonly #recursive: boolean;
+  /** Paths of folders yet to be walked, the next one last. */
+  readonly #waiting: string[] = [];
+  #open: OpenFolder | undefined;
+
+  /** Throws TransferError when the folder itself cannot be listed. */
+  constructor(folder: Folder, base: string, recursive: boolean) {
+    this.#folder = folder;
+    this.#base = base;
+    this.#recursive = recursive;
+    this.#open = folder.batch(() => this.#openFolder(''));
+  }
+
+  /** Up to `limits.listingEntries` entries; none when all were given. */
+  next(): Entry[] {
+    const entries: Entry[] = [];
+    this.#folder.batch(() => {
+      while (entries.length < limits.listingEntries) {
+        this.#open ??= this.#openNext(entries);
+        if (this.#open === undefined) return;
+        this.#readFolder(this.#open, entries);
+      }
+    });
+    return entries;
+  }
+
+  /** Reads names until the folder or the batch is at its end. */
+  #readFolder(open: OpenFolder, entries: Entry[]): void {
+    const path = joinPath(this.#base, open.path);
+    try {
+      // The folder may have moved since the last batch: then its names are looked up in vain.
+      const directory = this.#folder.directory(path);
+      while (entries.length < limits.listingEntries) {
+        const name = readName(open.names);
+        if (name === undefined) {
+          this.#finish(open);
+          return;
+        }
+        const entry = name.equals(stagingBytes) ? undefined : this.#entry(open, directory, name);
+        if (entry !== undefined) entries.push(entry);
+      }
+    } catch (error) {
+      this.#finish(open);
+      if (storageError(error, path).failure !== 'not-found') entries.push(unreadable(open.path));
+    }
+  }
+
+  /** The entry of `name`; undefined when it has gone. */
+  #entry(open: OpenFolder, directory: Directory, name: Buffer): Entry | undefined {
+    if (!isUtf8(name)) return unreadable(joinPath(open.path, shownBytes(name)));
+    const text = name.toString();
+    const path = joinPath(open.path, text);
+    if (!fitsWire(joinPath(this.#base, path))) return unreadable(path);
+    const stats = this.#folder.look(directory, text);
+    if (stats === undefined) return undefined;
+    const entry = entryOf(path, stats);
+    if (this.#recursive && entry.kind === 'directory') open.subfolders.push(path);
+    return entry;
+  }
+
+  #finish(open: OpenFolder): void {
+    open.names.closeSync();
+    for (const path of open.subfolders.reverse()) this.#waiting.push(path);
+    this.#open = undefined;
+  }
+
+  /** Opens the next folder that can be read; those that cannot become entries. */
+  #openNext(entries: Entry[]): OpenFolder | undefined {
+    for (let path = this.#waiting.pop(); path !== undefined; path = this.#waiting.pop()) {
+      try {
+        return this.#openFolder(path);
+      } catch (error) {
+        // A folder that has gone since its parent was read is no failure.
+        if (storageError(error, path).failure !== 'not-found') entries.push(unreadable(path));
+      }
+    }
+    return undefined;
+  }
+
+  #openFolder(path: string): OpenFolder {
+    const full = joinPath(this.#base, path);
+    const directory = this.#folder.directory(full, { blocked: 'wrong-kind' });
+    // Node reads names as bytes when asked to, but its types don't know.
+    const options = { encoding: 'buffer' as BufferEncoding, bufferSize: 256 };
+    const names = about(full, () => opendirSync(directory.base, options));
+    return { path, names, subfolders: [] };
+  }
+
+  close(): void {
+    this.#open?.names.closeSync();
+    this.#open = undefined;
+    this.#waiting.length = 0;
+  }
+}
+
+function readName(names: Dir): Buffer | undefined {
+  return names.readSync()?.name as unknown as Buffer | undefined;
+}
+
+function unreadable(path: string): Entry {
+  const kind = 'unreadable';
+  return { path: cutPath(path), kind, size: 0, mtimeNs: 0n, mode: 0, contentType: '' };
+}
+
+/** Whether a path made of names from the disk can be said on the wire. */
+function fitsWire(path: string): boolean {
+  if (path.length * 3 > limits.pathBytes && Buffer.byteLength(path) > limits.pathBytes)
+    return false;
+  return path.length < 2 * limits.pathDepth || path.split('/').length <= limits.pathDepth;
+}
+
+/** A path only for showing may be cut so that it fits. */
+function cutPath(path: string): string {
+  let cut = path;
+  while (Buffer.byteLength(cut) > limits.pathBytes)
+    cut = cut.slice(0, Math.floor(cut.length * 0.9));
+  return cut.toWellFormed();
+}
+
+/** Bytes that are not UTF-8 as text: ASCII as it is, every other byte as \xHH. */
+function shownBytes(name: Buffer): string {
+  return Array.from(name, (byte) =>
+    byte >= 0x20 && byte < 0x7f
+      ? String.fromCharCode(byte)
+      : `\\x${byte.toString(16).padStart(2, '0')}`,
+  ).join('');
+}

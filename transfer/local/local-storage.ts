@@ -1,0 +1,223 @@
+/** A folder of this machine as a `Storage`. */
+import type { Entry } from '../../protocol/entry.ts';
+import { TransferError } from '../../protocol/errors.ts';
+import type { Answer } from '../../protocol/frames/pages.ts';
+import type { Policy } from '../../protocol/frames/transfer.ts';
+import { shown } from '../../protocol/paths.ts';
+import type {
+  ChunkSink,
+  ChunkSource,
+  Committed,
+  ListOptions,
+  SinkOffer,
+  SmallFile,
+  Storage,
+} from '../storage.ts';
+import { withContentTypes } from './content-types.ts';
+import { type PackedError, unpackError } from './errors.ts';
+import { type Executor, inlineExecutor } from './executor.ts';
+import type { Reach } from './folder.ts';
+import { GroupCommit } from './group-commit.ts';
+import { type Lock, lockFolder } from './lock.ts';
+import { openPartialSink } from './partial.ts';
+import { contentBytes } from './small-files.ts';
+import { FileSource } from './source.ts';
+import { folderLockName, lockName, partialKey } from './staging.ts';
+import { openWorkerExecutor } from './worker-executor.ts';
+
+const weekMs = 7 * 24 * 3_600_000;
+
+export interface LocalStorageOptions extends Reach {
+  /** Local path of an existing folder; it may be reached by a link. */
+  readonly root: string;
+  /** Refuses every change, and makes no staging folder. */
+  readonly readOnly?: boolean;
+  /** `none` is for measuring: nothing waits for the disk. */
+  readonly durability?: 'fsync' | 'none';
+  /** A daemon serves each folder from a thread of its own, a client works in the thread it has. */
+  readonly executor?: 'inline' | 'worker';
+  /**
+   * Takes the whole folder for this process (`lock-held` when another has it), as a daemon does.
+   * Otherwise each partial is locked by itself, and the staging folder is removed when it is empty.
+   */
+  readonly lock?: boolean;
+  /** Partials not touched for so long are deleted on opening. */
+  readonly partialAgeMs?: number;
+}
+
+/** Opens the folder. Rejects with TransferError: `not-found`, `wrong-kind`, `permission`, `lock-held`. */
+export async function openLocalStorage(options: LocalStorageOptions): Promise<LocalStorage> {
+  const { root, readOnly = false, durability = 'fsync', lock: exclusive = false } = options;
+  const { source } = options;
+  const operationsOptions = { root, durable: durability === 'fsync', source };
+  const executor =
+    options.executor === 'worker'
+      ? await openWorkerExecutor(operationsOptions)
+      : inlineExecutor(operationsOptions);
+  let lock: Lock | undefined;
+  try {
+    if (!readOnly) {
+      if (exclusive) {
+        const held = `Another process serves ${shown(root)}.`;
+        lock = await lockFolder(await executor.call('stagingPath'), folderLockName, held);
+      }
+      await executor.call('expire', options.partialAgeMs ?? weekMs, exclusive);
+    }
+    return new LocalStorage(executor, { readOnly, durable: operationsOptions.durable, lock });
+  } catch (error) {
+    await lock?.release();
+    await executor.close();
+    throw error;
+  }
+}
+
+interface Opened {
+  readonly readOnly: boolean;
+  readonly durable: boolean;
+  /** The lock of the whole folder, where it was asked for. */
+  readonly lock: Lock | undefined;
+}
+
+export class LocalStorage implements Storage {
+  readonly readOnly: boolean;
+  readonly #executor: Executor;
+  readonly #durable: boolean;
+  readonly #lock: Lock | undefined;
+  readonly #commits: GroupCommit;
+
+  /** Use `openLocalStorage`. */
+  constructor(executor: Executor, { readOnly, durable, lock }: Opened) {
+    this.readOnly = readOnly;
+    this.#executor = executor;
+    this.#durable = durable;
+    this.#lock = lock;
+    this.#commits = new GroupCommit(async (requests) =>
+      unpackAll(await executor.call('commit', requests)),
+    );
+  }
+
+  async stat(path: string): Promise<Entry> {
+    return this.#executor.call('stat', path);
+  }
+
+  async *list(path: string, options: ListOptions): AsyncGenerator<Entry[]> {
+    const id = await this.#executor.call('openList', path, options.recursive);
+    try {
+      for (;;) {
+        const entries = await this.#executor.call('nextList', id);
+        if (entries.length === 0) return;
+        yield options.contentTypes ? await withContentTypes(entries) : entries;
+      }
+    } finally {
+      await this.#executor.call('closeList', id);
+    }
+  }
+
+  async mkdir(path: string, parents: boolean): Promise<void> {
+    this.#refuseReadOnly();
+    await this.#executor.call('mkdir', path, parents);
+  }
+
+  async remove(path: string, recursive: boolean): Promise<void> {
+    this.#refuseReadOnly();
+    let done = false;
+    while (!done) done = await this.#executor.call('remove', path, recursive);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    this.#refuseReadOnly();
+    await this.#executor.call('rename', from, to);
+  }
+
+  async openSource(path: string): Promise<ChunkSource> {
+    return new FileSource(path, await this.#executor.call('openFile', path));
+  }
+
+  async openSink(path: string, offer: SinkOffer, fresh: boolean): Promise<ChunkSink> {
+    this.#refuseReadOnly();
+    const lock = this.#lock === undefined ? await this.#lockPartial(path) : undefined;
+    try {
+      const opened = await this.#executor.call('openPartial', path, fresh);
+      const host = {
+        path,
+        durable: this.#durable,
+        syncNames: () => this.#executor.call('syncStaging'),
+        commit: this.#commits.commit.bind(this.#commits),
+        discard: () => this.#executor.call('discard', path),
+        closed: async () => lock?.release(),
+      };
+      return await openPartialSink(host, opened, offer);
+    } catch (error) {
+      await lock?.release();
+      throw error;
+    }
+  }
+
+  async #lockPartial(path: string): Promise<Lock> {
+    const staging = await this.#executor.call('stagingPath');
+    const held = `Another process is receiving ${shown(path)} into the same folder.`;
+    return lockFolder(staging, lockName(partialKey(path)), held);
+  }
+
+  async examine(base: string, entries: readonly Entry[], policy: Policy): Promise<Answer[]> {
+    this.#refuseReadOnly();
+    return this.#executor.call('examine', base, entries, policy);
+  }
+
+  async touch(path: string, file: Pick<Committed, 'mtimeNs' | 'mode'>): Promise<void> {
+    this.#refuseReadOnly();
+    const { mtimeNs, mode } = file;
+    await this.#executor.call('touch', path, { mtimeNs, mode });
+  }
+
+  async readSmall(base: string, paths: readonly string[]): Promise<(SmallFile | TransferError)[]> {
+    const { entries, content } = await this.#executor.call('readSmall', base, paths);
+    let position = 0;
+    return entries.map((entry) => {
+      if ('failure' in entry) return unpackError(entry);
+      const start = position;
+      position += contentBytes(entry);
+      return { entry, content: content.subarray(start, position) };
+    });
+  }
+
+  async putSmall(
+    base: string,
+    files: readonly SmallFile[],
+  ): Promise<(TransferError | undefined)[]> {
+    this.#refuseReadOnly();
+    const entries = files.map(({ entry }) => entry);
+    return unpackAll(await this.#executor.call('putSmall', base, entries, packContents(files)));
+  }
+
+  async close(): Promise<void> {
+    await this.#commits.settled();
+    await this.#lock?.release();
+    if (!this.readOnly && this.#lock === undefined) await this.#executor.call('tidy');
+    await this.#executor.close();
+  }
+
+  #refuseReadOnly(): void {
+    if (this.readOnly) throw new TransferError('permission', 'This folder is served read-only.');
+  }
+}
+
+function unpackAll(errors: readonly (PackedError | undefined)[]): (TransferError | undefined)[] {
+  return errors.map((error) => (error === undefined ? undefined : unpackError(error)));
+}
+
+/** The contents of the files of a page, end to end. */
+function packContents(files: readonly SmallFile[]): Uint8Array {
+  const contents = files.filter(({ entry }) => entry.kind === 'file');
+  if (contents.some(({ entry, content }) => entry.size !== content.byteLength)) {
+    throw new TransferError('internal', 'A small file has not the size that its entry says.');
+  }
+  // Not from the pool, whose memory cannot change threads.
+  const packed = Buffer.allocUnsafeSlow(contents.reduce((sum, { entry }) => sum + entry.size, 0));
+  let position = 0;
+  for (const { content } of contents) {
+    packed.set(content, position);
+    position += content.byteLength;
+  }
+  return packed;
+}

@@ -1,0 +1,140 @@
+/**
+ * A lock that dies with its process: a listening unix socket in a folder. Whoever can connect to it
+ * knows that the holder lives, wherever on this machine; a refused connection means that it died.
+ *
+ * The socket listens under a random name before it gets the lock's name by a link, which fails if the
+ * name is taken: so the name never stands for a socket that does not answer yet. A dead one is removed
+ * only by who holds a second lock for that, or two who found it dead could each remove the other's
+ * new one. On a file system without sockets or links
+ * there is no lock, and two processes on one folder are the user's to avoid.
+ */
+import { randomBytes } from 'node:crypto';
+import { constants, existsSync } from 'node:fs';
+import { type FileHandle, link, open, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { TransferError } from '../../protocol/errors.ts';
+import { isErrno, storageError } from './errors.ts';
+
+const descriptorsHaveNames = existsSync('/proc/self/fd');
+/** Marks who takes a dead lock over; should that process die too, its mark is taken over likewise. */
+const takeover = '.takeover';
+const takeoverDepth = 4;
+
+export interface Lock {
+  release(): Promise<void>;
+}
+
+const noLock: Lock = { release: () => Promise.resolve() };
+
+/**
+ * Takes the lock `name` in the folder at the local path `folderPath`. Throws TransferError:
+ * `lock-held` with `heldMessage` when a living process has it.
+ */
+export async function lockFolder(
+  folderPath: string,
+  name: string,
+  heldMessage: string,
+): Promise<Lock> {
+  let handle: FileHandle | undefined;
+  let server: Server | undefined;
+  try {
+    handle = await open(folderPath, constants.O_RDONLY | constants.O_DIRECTORY);
+    // The descriptor's name is short, which a socket's must be, and stays right if the folder moves.
+    const base = descriptorsHaveNames ? `/proc/self/fd/${handle.fd}` : folderPath;
+    const own = temporaryName(base);
+    server = await listen(own);
+    try {
+      if (!(await claim(own, `${base}/${name}`))) throw new TransferError('lock-held', heldMessage);
+    } finally {
+      await removeName(own);
+    }
+    return heldLock(`${base}/${name}`, server, handle);
+  } catch (error) {
+    server?.close();
+    await handle?.close();
+    if (isErrno(error, 'EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS')) return noLock;
+    throw storageError(error, name);
+  }
+}
+
+/** Such names are deleted as abandoned, should the process die in between. */
+function temporaryName(base: string): string {
+  return `${base}/${randomBytes(8).toString('hex')}.tmp`;
+}
+
+function listen(path: string): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once('error', reject);
+    server.listen(path, () => resolve(server.unref()));
+  });
+}
+
+/** Whether `path` became a name of the listening socket `own`; false when someone alive has it. */
+async function claim(own: string, path: string, depth = 0): Promise<boolean> {
+  if (await linked(own, path)) return true;
+  if (depth === takeoverDepth || (await answers(path))) return false;
+  const guard = path + takeover;
+  if (!(await claim(own, guard, depth + 1))) return false;
+  try {
+    // It may have changed hands before the guard was ours; from now on it cannot.
+    if (await answers(path)) return false;
+    await removeName(path);
+    return await linked(own, path);
+  } finally {
+    await removeName(guard);
+  }
+}
+
+/** Whether `path` became another name of `own`; false when it is taken. */
+async function linked(own: string, path: string): Promise<boolean> {
+  try {
+    await link(own, path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+/** Whether a living process listens at `path`. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    const settle = (finish: () => void) => () => {
+      socket.destroy();
+      finish();
+    };
+    socket.once(
+      'connect',
+      settle(() => resolve(true)),
+    );
+    socket.once('error', (error) => {
+      if (isErrno(error, 'ECONNREFUSED', 'ENOENT', 'ENOTSOCK')) settle(() => resolve(false))();
+      else if (isErrno(error, 'EAGAIN')) settle(() => resolve(true))();
+      else settle(() => reject(error))();
+    });
+  });
+}
+
+/** Removes a name that may have gone already. */
+async function removeName(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+function heldLock(path: string, server: Server, handle: FileHandle): Lock {
+  return {
+    async release() {
+      try {
+        await removeName(path);
+      } finally {
+        server.close();
+        await handle.close();
+      }
+    },
+  };
+}

@@ -1,0 +1,229 @@
+/** A file being received into a folder: its data and its journal, both in staging. */
+import { fstat } from 'node:fs';
+import { promisify } from 'node:util';
+import { TransferError } from '../../protocol/errors.ts';
+import { shown } from '../../protocol/paths.ts';
+import { chunkCount, Ledger, segmentOf } from '../../protocol/segments.ts';
+import type { ChunkSink, Committed, SinkOffer } from '../storage.ts';
+import { storageError } from './errors.ts';
+import { closeFile, readFully, syncData, truncateFile, writeFully } from './file-io.ts';
+import { runRecordChunks, sumBytes } from './journal.ts';
+import { JournalFile } from './journal-file.ts';
+import { heldSegments, readJournal } from './journal-replay.ts';
+import type { CommitRequest, OpenedPartial } from './partials.ts';
+
+const statFile = promisify(fstat);
+/** One write of this size is as fast as larger ones. */
+const runBytes = 1024 * 1024;
+
+/** What a partial needs of the storage that it is in. */
+export interface PartialHost {
+  readonly path: string;
+  /** Whether checkpoints reach the disk. */
+  readonly durable: boolean;
+  /** Makes the names of the partial's files durable. */
+  readonly syncNames: () => Promise<void>;
+  readonly commit: (request: CommitRequest) => Promise<void>;
+  readonly discard: () => Promise<void>;
+  /** Called once, after the descriptors were closed. */
+  readonly closed: () => Promise<void>;
+}
+
+interface Opening extends OpenedPartial {
+  readonly journal: JournalFile;
+  readonly ledger: Ledger;
+  readonly durableBytes: number;
+  readonly sameSource: boolean;
+}
+
+/** Reads what an earlier attempt left, or begins anew where that cannot be continued. */
+export async function openPartialSink(
+  host: PartialHost,
+  opened: OpenedPartial,
+  offer: SinkOffer,
+): Promise<PartialSink> {
+  try {
+    const { size: dataBytes } = await statFile(opened.dataFd);
+    const state = await readJournal(opened.journalFd, dataBytes);
+    const { path } = host;
+    const fits = state?.header.path === path && state.header.chunkBytes === offer.chunkBytes;
+    if (state === undefined || !fits) return await beginAnew(host, opened, offer);
+    const sameVersion = offer.identity.length > 0 && equal(offer.identity, state.header.identity);
+    // A stream can only be continued by the process that reads it: it could not be compared.
+    if (!offer.rewindable && !sameVersion) return await beginAnew(host, opened, offer);
+
+    // Whatever follows the valid part would follow what is appended, too.
+    await truncateFile(opened.journalFd, state.bytes);
+    const journal = new JournalFile(opened.journalFd, state.bytes);
+    const { ledger, durableBytes } = state;
+    if (!sameVersion && !state.mixed) await journal.append({ type: 'mixed' });
+    if (offer.size !== undefined) {
+      await forgetPast(chunkCount(offer.size, offer.chunkBytes), ledger, journal);
+    }
+    const sameSource = sameVersion && !state.mixed;
+    const opening = { ...opened, journal, ledger, durableBytes, sameSource };
+    return new PartialSink(host, opening, offer.chunkBytes);
+  } catch (error) {
+    await Promise.all([closeFile(opened.dataFd), closeFile(opened.journalFd)]);
+    throw storageError(error, host.path);
+  }
+}
+
+const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+async function beginAnew(
+  host: PartialHost,
+  opened: OpenedPartial,
+  offer: SinkOffer,
+): Promise<PartialSink> {
+  // The journal first: without it the data is nothing, while it must never outlive the data.
+  await truncateFile(opened.journalFd, 0);
+  await truncateFile(opened.dataFd, 0);
+  const journal = new JournalFile(opened.journalFd, 0);
+  const { chunkBytes, identity } = offer;
+  await journal.append({ type: 'header', chunkBytes, path: host.path, identity });
+  const opening = {
+    ...opened,
+    journal,
+    ledger: new Ledger(),
+    durableBytes: 0,
+    sameSource: identity.length > 0,
+  };
+  return new PartialSink(host, opening, chunkBytes);
+}
+
+/** The source became shorter: chunks past its end, and segments that have one, are held no longer. */
+async function forgetPast(chunks: number, ledger: Ledger, journal: JournalFile): Promise<void> {
+  if (![...ledger.held].some(({ end }) => end > chunks)) return;
+  const firstSegment = segmentOf(chunks);
+  const segments = heldSegments(ledger, firstSegment);
+  for (const segment of segments) ledger.forgetSegment(segment);
+  const endSegment = Math.max(...segments) + 1;
+  await journal.append({ type: 'forget', firstSegment, endSegment });
+}
+
+export class PartialSink implements ChunkSink {
+  readonly ledger: Ledger;
+  readonly ordered = false;
+  readonly runChunks: number;
+  /** Leading bytes that an earlier attempt made durable. */
+  readonly durableBytes: number;
+  /** Whether all that is held came from the very version of the source that is offered now. */
+  readonly sameSource: boolean;
+  readonly #host: PartialHost;
+  readonly #chunkBytes: number;
+  readonly #dataFd: number;
+  readonly #journalFd: number;
+  readonly #journal: JournalFile;
+  /** Writes, reads and checkpoints under way: descriptors are closed after the last of them. */
+  readonly #busy = new Set<Promise<unknown>>();
+  #namesAreDurable = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(host: PartialHost, opening: Opening, chunkBytes: number) {
+    this.#host = host;
+    this.#chunkBytes = chunkBytes;
+    this.#dataFd = opening.dataFd;
+    this.#journalFd = opening.journalFd;
+    this.#journal = opening.journal;
+    this.ledger = opening.ledger;
+    this.durableBytes = opening.durableBytes;
+    this.sameSource = opening.sameSource;
+    this.runChunks = Math.max(1, Math.floor(runBytes / chunkBytes));
+  }
+
+  write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
+    return this.#use(async () => {
+      await writeFully(this.#dataFd, slices, first * this.#chunkBytes);
+      for (let from = 0; from < sums.length; from += runRecordChunks) {
+        const to = Math.min(sums.length, from + runRecordChunks);
+        await this.#record(first + from, slices.slice(from, to), sums.slice(from, to));
+      }
+    });
+  }
+
+  async #record(
+    first: number,
+    slices: readonly Uint8Array[],
+    sums: readonly bigint[],
+  ): Promise<void> {
+    const packed = new Uint8Array(sums.length * sumBytes);
+    const view = new DataView(packed.buffer);
+    for (const [i, sum] of sums.entries()) view.setBigUint64(i * sumBytes, sum, true);
+    const bytes = slices.reduce((total, { byteLength }) => total + byteLength, 0);
+    await this.#journal.append({ type: 'run', first, bytes, sums: packed });
+    for (const [i, sum] of sums.entries()) this.ledger.add(first + i, sum);
+  }
+
+  read(buffer: Uint8Array, positionBytes: number): Promise<number> {
+    return this.#use(() => readFully(this.#dataFd, buffer, positionBytes));
+  }
+
+  forget(segment: number): void {
+    this.ledger.forgetSegment(segment);
+    const record = { type: 'forget', firstSegment: segment, endSegment: segment + 1 } as const;
+    // If this is lost, the next attempt finds the segment wrong once more, and no worse happens.
+    this.#use(() => this.#journal.append(record)).catch(() => undefined);
+  }
+
+  checkpoint(): Promise<void> {
+    const [leading] = this.ledger.held;
+    const chunks = leading?.start === 0 ? leading.end : 0;
+    return this.#use(async () => {
+      if (!this.#host.durable) return;
+      if (!this.#namesAreDurable) await this.#host.syncNames();
+      this.#namesAreDurable = true;
+      const { size } = await statFile(this.#dataFd);
+      await syncData(this.#dataFd);
+      const bytes = Math.min(chunks * this.#chunkBytes, size);
+      await this.#journal.append({ type: 'durable', bytes });
+      await this.#journal.sync();
+    });
+  }
+
+  async commit(file: Committed): Promise<void> {
+    await this.#settled();
+    const { size, mtimeNs, mode } = file;
+    const request = { path: this.#host.path, dataFd: this.#dataFd, size, mtimeNs, mode };
+    await this.#use(() => this.#host.commit(request));
+    await this.close();
+  }
+
+  async discard(): Promise<void> {
+    await this.#settled();
+    await this.#host.discard();
+    await this.close();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#settled();
+    await Promise.all([closeFile(this.#dataFd), closeFile(this.#journalFd)]);
+    await this.#host.closed();
+  }
+
+  /** Runs `step` while the descriptors are open; its errors become TransferErrors. */
+  async #use<T>(step: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) {
+      throw new TransferError('internal', `The partial of ${shown(this.#host.path)} is closed.`);
+    }
+    const running = step();
+    this.#busy.add(running);
+    try {
+      return await running;
+    } catch (error) {
+      throw storageError(error, this.#host.path);
+    } finally {
+      this.#busy.delete(running);
+    }
+  }
+
+  async #settled(): Promise<void> {
+    await Promise.allSettled(this.#busy);
+    await this.#journal.settled();
+  }
+}

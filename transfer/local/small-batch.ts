@@ -1,0 +1,160 @@
+/** A page of small files and folders, stored in one synchronous call. */
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
+import { type Entry, modeMask } from '../../protocol/entry.ts';
+import { TransferError } from '../../protocol/errors.ts';
+import { joinPath, shown } from '../../protocol/paths.ts';
+import { setModified } from './entries.ts';
+import { type PackedError, packError, storageError } from './errors.ts';
+import type { Directory, Folder } from './folder.ts';
+import { deleteFile, type Staging } from './staging.ts';
+import { SyncList } from './sync-list.ts';
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+/** Mode until the content is complete. */
+const ownerOnly = 0o600;
+
+interface Staged {
+  /** Place in the page. */
+  readonly index: number;
+  /** Path of the staged content for system calls. */
+  readonly at: string;
+  /** Open only while it waits for its sync. */
+  readonly fd: number | undefined;
+}
+
+/** Stores a page: all files are written, then synced, then named; then folders; then syncs. */
+export class SmallBatch {
+  readonly #folder: Folder;
+  readonly #staging: Staging;
+  readonly #durable: boolean;
+  readonly #base: string;
+  readonly #entries: readonly Entry[];
+  readonly #failures: (PackedError | undefined)[];
+  readonly #changed: SyncList;
+  /** Looked up once a batch, and not at all for one of folders. */
+  #stagingDirectory: Directory | undefined;
+
+  constructor(
+    folder: Folder,
+    staging: Staging,
+    durable: boolean,
+    base: string,
+    entries: readonly Entry[],
+  ) {
+    this.#folder = folder;
+    this.#staging = staging;
+    this.#durable = durable;
+    this.#base = base;
+    this.#entries = entries;
+    this.#failures = entries.map(() => undefined);
+    this.#changed = new SyncList(folder, durable);
+  }
+
+  /** Gives what went wrong with each entry, undefined where nothing did. */
+  store(content: Uint8Array): (PackedError | undefined)[] {
+    this.#folder.batch(() => {
+      const staged = this.#stageAll(content);
+      const synced = staged.filter((file) => this.#try(file, () => this.#settle(file)));
+      for (const file of synced) this.#try(file, () => this.#name(file));
+      for (const [index, entry] of this.#entries.entries()) {
+        if (entry.kind !== 'file') this.#try({ index }, () => this.#storeFolder(entry));
+      }
+      this.#syncFolders();
+    });
+    return this.#failures;
+  }
+
+  /** Runs `step` for one entry; a failure is noted, and what was staged for it deleted. */
+  #try(file: { readonly index: number; readonly at?: string }, step: () => void): boolean {
+    const { path } = this.#entries[file.index] as Entry;
+    try {
+      step();
+      return true;
+    } catch (error) {
+      this.#failures[file.index] = packError(storageError(error, path));
+      if (file.at !== undefined) deleteFile(file.at);
+      return false;
+    }
+  }
+
+  #stageAll(content: Uint8Array): Staged[] {
+    const staged: Staged[] = [];
+    let position = 0;
+    for (const [index, entry] of this.#entries.entries()) {
+      if (entry.kind !== 'file') continue;
+      const bytes = content.subarray(position, position + entry.size);
+      position += entry.size;
+      this.#try({ index }, () => staged.push(this.#stage(index, entry, bytes)));
+    }
+    return staged;
+  }
+
+  #stage(index: number, entry: Entry, bytes: Uint8Array): Staged {
+    this.#stagingDirectory ??= this.#staging.directory();
+    const at = this.#stagingDirectory.at(this.#staging.smallName());
+    const fd = openSync(at, createFlags, ownerOnly);
+    try {
+      let done = 0;
+      while (done < bytes.byteLength) done += writeSync(fd, bytes, done);
+      fchmodSync(fd, entry.mode & modeMask);
+      setModified(fd, entry.mtimeNs);
+    } catch (error) {
+      closeSync(fd);
+      deleteFile(at);
+      throw error;
+    }
+    if (this.#durable) return { index, at, fd };
+    // A page of open files is slower to write than files that are closed at once.
+    closeSync(fd);
+    return { index, at, fd: undefined };
+  }
+
+  #settle({ fd }: Staged): void {
+    if (fd === undefined) return;
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #name({ index, at }: Staged): void {
+    const path = joinPath(this.#base, (this.#entries[index] as Entry).path);
+    const place = this.#folder.place(path, { made: this.#changed.add, blocked: 'wrong-kind' });
+    renameSync(at, place.at);
+    this.#changed.add(place.parentPath);
+  }
+
+  #storeFolder(entry: Entry): void {
+    if (entry.kind !== 'directory') {
+      throw new TransferError('wrong-kind', `${shown(entry.path)} is neither a file nor a folder.`);
+    }
+    const path = joinPath(this.#base, entry.path);
+    const directory = this.#folder.directory(path, {
+      made: this.#changed.add,
+      blocked: 'wrong-kind',
+    });
+    fchmodSync(directory.fd, entry.mode & modeMask);
+    setModified(directory.fd, entry.mtimeNs);
+    this.#changed.add(path);
+  }
+
+  /** A folder that cannot be synced may lose any name of the page: none of them is promised. */
+  #syncFolders(): void {
+    try {
+      this.#changed.flush();
+    } catch (error) {
+      const failure = packError(storageError(error, this.#base));
+      for (const index of this.#failures.keys()) this.#failures[index] ??= failure;
+    }
+  }
+}

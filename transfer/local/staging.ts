@@ -1,0 +1,180 @@
+/**
+ * The hidden folder in the root where files wait for their name: partials with their journals, and
+ * small files of a batch under way. It is made when first needed.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs';
+import { TransferError } from '../../protocol/errors.ts';
+import { stagingName } from '../../protocol/paths.ts';
+import { setModified } from './entries.ts';
+import { isErrno } from './errors.ts';
+import { type Directory, type Folder, openDirectoryAt } from './folder.ts';
+
+const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
+const ownerOnly = 0o700;
+const hourMs = 3_600_000;
+/** A batch of small files takes seconds: one of this age was left by a process that died. */
+const abandonedAgeMs = 24 * hourMs;
+
+const suffixes = { data: '.data', journal: '.journal', lock: '.lock', small: '.tmp' } as const;
+
+/** The name in staging of everything that belongs to the partial of the wire path `path`. */
+export function partialKey(path: string): string {
+  return createHash('sha256').update(path).digest('hex').slice(0, 32);
+}
+
+export const dataName = (key: string): string => key + suffixes.data;
+export const journalName = (key: string): string => key + suffixes.journal;
+/** Locks the whole folder. */
+export const folderLockName = 'lock';
+export const lockName = (key: string): string => key + suffixes.lock;
+
+export class Staging {
+  readonly #folder: Folder;
+  /** Random, so that small files of several processes never meet. */
+  readonly #prefix = randomBytes(8).toString('hex');
+  #count = 0;
+  #directory: Directory | undefined;
+
+  constructor(folder: Folder) {
+    this.#folder = folder;
+  }
+
+  /** The folder, made when missing. Throws errno errors, or TransferError when it is not ours. */
+  directory(): Directory {
+    if (this.#directory !== undefined) {
+      // Another process may have tidied it away.
+      if (fstatSync(this.#directory.fd).nlink > 0) return this.#directory;
+      this.release();
+    }
+    try {
+      mkdirSync(this.#folder.root.at(stagingName), ownerOnly);
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw error;
+    }
+    this.#directory = this.#openOwn();
+    return this.#directory;
+  }
+
+  #openOwn(): Directory {
+    const directory = this.#openExisting();
+    try {
+      // Only the owner (or root, whom nothing stops) may do this.
+      fchmodSync(directory.fd, ownerOnly);
+    } catch (error) {
+      closeSync(directory.fd);
+      throw isErrno(error, 'EPERM', 'EACCES') ? notOurs(error) : error;
+    }
+    return directory;
+  }
+
+  #openExisting(): Directory {
+    try {
+      return openDirectoryAt(this.#folder.root, stagingName, this.#folder.device);
+    } catch (error) {
+      if (isErrno(error, 'ENOTDIR', 'ELOOP', 'EXDEV', 'EACCES')) throw notOurs(error);
+      throw error;
+    }
+  }
+
+  /** A new name for a small file's content. */
+  smallName(): string {
+    this.#count += 1;
+    return `${this.#prefix}-${this.#count}${suffixes.small}`;
+  }
+
+  /** Opens a file of a partial, created when missing. */
+  openPart(name: string): number {
+    return openSync(this.directory().at(name), O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  }
+
+  /** A path for system calls on `name`. */
+  at(name: string): string {
+    return this.directory().at(name);
+  }
+
+  /** Deletes `name` if it is there. */
+  delete(name: string): void {
+    deleteFile(this.directory().at(name));
+  }
+
+  /**
+   * Deletes partials not touched for `partialAgeMs` with their locks, and small files left by processes that died:
+   * all of them with `exclusive`, otherwise those that are a day old.
+   */
+  expire(partialAgeMs: number, exclusive: boolean): void {
+    const directory = this.#existing();
+    if (directory === undefined) return;
+    const now = Date.now();
+    const smallAgeMs = exclusive ? -Infinity : abandonedAgeMs;
+    const maxAgeMs = (name: string): number => {
+      if (name.endsWith(suffixes.small)) return smallAgeMs;
+      return name === folderLockName ? Infinity : partialAgeMs;
+    };
+    for (const name of readdirSync(directory.base)) {
+      const stats = lstatSync(directory.at(name), { throwIfNoEntry: false });
+      if (stats === undefined || stats.isDirectory()) continue;
+      if (now - stats.mtimeMs > maxAgeMs(name)) deleteFile(directory.at(name));
+    }
+  }
+
+  #existing(): Directory | undefined {
+    const stats = lstatSync(this.#folder.root.at(stagingName), { throwIfNoEntry: false });
+    return stats === undefined ? undefined : this.directory();
+  }
+
+  /** Makes the names in it durable, and its own. */
+  sync(): void {
+    fsyncSync(this.directory().fd);
+    fsyncSync(this.#folder.root.fd);
+  }
+
+  /** Removes the folder if nothing is in it. */
+  tidy(): void {
+    this.release();
+    const { root } = this.#folder;
+    try {
+      const { mtimeNs } = fstatSync(root.fd, { bigint: true });
+      rmdirSync(root.at(stagingName));
+      // The root may have got its time just now, as part of a tree: staging leaves no trace of itself.
+      setModified(root.fd, mtimeNs);
+    } catch (error) {
+      // Someone's partials are in it, it is gone, or it is not ours to remove: all as it should be.
+      if (!isErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EROFS')) {
+        throw error;
+      }
+    }
+  }
+
+  /** Lets go of the descriptor. */
+  release(): void {
+    if (this.#directory !== undefined) closeSync(this.#directory.fd);
+    this.#directory = undefined;
+  }
+}
+
+/** Deletes a file if it is there. */
+export function deleteFile(at: string): void {
+  try {
+    unlinkSync(at);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+function notOurs(cause: unknown): TransferError {
+  const message = `The staging folder ${stagingName} is not a folder of this user's own.`;
+  return new TransferError('permission', message, { cause });
+}

@@ -1,0 +1,32 @@
+/** The storage thread: opens a root, then runs one operation for each message. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { packError, storageError } from './errors.ts';
+import { callOperation } from './executor.ts';
+import { createOperations, type Operations, type OperationsOptions } from './operations.ts';
+import { buffersOf, openingId, type WorkerCall, type WorkerReply } from './worker-executor.ts';
+
+const port = parentPort;
+if (port === null) throw new Error('This file runs as a worker thread.');
+
+function answer(id: number, run: () => unknown): void {
+  let reply: WorkerReply;
+  try {
+    reply = { id, result: run() };
+  } catch (error) {
+    reply = { id, error: packError(storageError(error, '')) };
+  }
+  const parts = 'result' in reply && reply.result instanceof Object ? reply.result : {};
+  port?.postMessage(reply, buffersOf(Object.values(parts)));
+}
+
+let operations: Operations | undefined;
+answer(openingId, () => {
+  operations = createOperations(workerData as OperationsOptions);
+});
+
+port.on('message', ({ id, name, args }: WorkerCall) => {
+  answer(id, () => {
+    if (operations === undefined) throw new Error('The root could not be opened.');
+    return callOperation(operations, name, args as Parameters<Operations[typeof name]>);
+  });
+});

@@ -1,0 +1,155 @@
+/** One connection's part in receiving a file: what it was asked for, and the run that comes in. */
+import { type FerryError, ProtocolError } from '../protocol/errors.ts';
+import type { ChunkFrame, ControlFrame } from '../protocol/frames.ts';
+import { limits } from '../protocol/limits.ts';
+import { type Range, RangeSet } from '../protocol/ranges.ts';
+import type { Block } from './input-buffer.ts';
+import { transferLimits } from './limits.ts';
+import type { Receiving } from './receive.ts';
+import type { Listener, Request } from './request.ts';
+
+/** Contiguous chunks that arrived together, on their way to the sink. */
+interface Run {
+  readonly first: number;
+  readonly block: Block;
+  readonly slices: Uint8Array[];
+  readonly sums: bigint[];
+  bytes: number;
+}
+
+export class ReceiveLane implements Listener {
+  readonly request: Request;
+  /** Chunks asked for on this connection that have not arrived intact. */
+  readonly dealt: RangeSet = new RangeSet();
+  readonly #receiving: Receiving;
+  #round = 0;
+  #endedRound = 0;
+  #askedLast = false;
+  #run: Run | undefined;
+
+  constructor(request: Request, receiving: Receiving) {
+    this.request = request;
+    this.#receiving = receiving;
+  }
+
+  get isPrimary(): boolean {
+    return this.#receiving.primary === this;
+  }
+
+  /** Whether the latest `want` asks for the digest. */
+  get askedLast(): boolean {
+    return this.#askedLast;
+  }
+
+  get dealtChunks(): number {
+    return this.dealt.size;
+  }
+
+  /** Asks for chunks; `last` asks for the digest with them. */
+  want(ranges: readonly Range[], last: boolean): void {
+    for (const { start, end } of ranges) this.dealt.add(start, end);
+    const { transfer, epoch } = this.#receiving.options;
+    const request = this.request.id;
+    let from = 0;
+    do {
+      const page = ranges.slice(from, from + limits.ranges);
+      from += limits.ranges;
+      const isLast = last && from >= ranges.length;
+      this.#round += 1;
+      this.request.say({
+        type: 'want',
+        request,
+        round: this.#round,
+        transfer,
+        epoch,
+        last: isLast,
+        ranges: page,
+      });
+    } while (from < ranges.length);
+    this.#askedLast = last;
+  }
+
+  /** The sender ended this round; gives whether that answers everything that was asked for. */
+  ended(round: number): boolean {
+    this.#endedRound = round;
+    return this.isEnded;
+  }
+
+  /** Whether nothing that was asked for is still to come. */
+  get isEnded(): boolean {
+    return this.#endedRound === this.#round;
+  }
+
+  onFrame(frame: ControlFrame, bulkBytes: number): void {
+    this.request.carrier.consumed(bulkBytes);
+    // What came before must be with the sink before its checksums or its end are looked at.
+    this.#flush();
+    this.#receiving.hear(this, frame);
+  }
+
+  onChunk(frame: ChunkFrame): void {
+    const { index, payload, checksum, intact } = frame;
+    const { carrier } = this.request;
+    this.#receiving.options.onArrived?.(payload.length, intact ? 0 : 1);
+    if (index >= this.#receiving.chunks) this.#receiving.checkLength(frame);
+    if (!intact && this.dealt.has(index)) {
+      carrier.consumed(payload.length);
+      this.#receiving.repeat(this, index);
+      return;
+    }
+    // Wanted of nobody here, or wanted and arrived already: verified, counted and dropped.
+    if (!this.dealt.has(index)) {
+      carrier.consumed(payload.length);
+      return;
+    }
+    this.#receiving.checkLength(frame);
+    this.dealt.remove(index, index + 1);
+    if (this.dealt.rangeCount > transferLimits.rangesHeld) {
+      throw new ProtocolError('protocol', 'Too many holes are left in what is sent.');
+    }
+    this.#append(index, payload, checksum);
+  }
+
+  #append(index: number, payload: Uint8Array, sum: bigint): void {
+    const run = this.#run;
+    const fits =
+      run !== undefined &&
+      index === run.first + run.slices.length &&
+      run.slices.length < this.#receiving.sink.runChunks;
+    if (fits) {
+      run.slices.push(payload);
+      run.sums.push(sum);
+      run.bytes += payload.length;
+      return;
+    }
+    this.#flush();
+    this.#run = {
+      first: index,
+      block: this.request.carrier.pin(),
+      slices: [payload],
+      sums: [sum],
+      bytes: payload.length,
+    };
+  }
+
+  onReadEnd(): void {
+    this.#flush();
+  }
+
+  #flush(): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#run = undefined;
+    const { carrier } = this.request;
+    void this.#receiving.write(run.first, run.slices, run.sums).finally(() => {
+      carrier.unpin(run.block);
+      carrier.consumed(run.bytes);
+      this.request.progressed();
+    });
+  }
+
+  onFailed(error: FerryError): void {
+    this.#flush();
+    this.#receiving.detach(this, error);
+  }
+}

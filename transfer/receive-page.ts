@@ -1,0 +1,202 @@
+/** Receives pages of small files, for the daemon's uploads and the client's downloads. */
+import type { Entry } from '../protocol/entry.ts';
+import { type FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
+import type { Answer, Offers, PageFailure } from '../protocol/frames/pages.ts';
+import type { ChunkFrame, ControlFrame, FrameOf } from '../protocol/frames.ts';
+import { limits } from '../protocol/limits.ts';
+import { joinPath } from '../protocol/paths.ts';
+import { isSmall, type PageOutcome } from './page.ts';
+import { whyRefused } from './refusal.ts';
+import type { Request } from './request.ts';
+import { Signal } from './signal.ts';
+import type { SmallFile, Storage } from './storage.ts';
+import { whileWorking } from './working.ts';
+
+export interface ReceivePageOptions {
+  /** What to answer; by default the storage compares by the page's policy. */
+  readonly decide?: () => Promise<Answer[]>;
+  readonly onReceived?: (bytes: number, repeatedChunks: number) => void;
+}
+
+export interface ReceivedPage extends PageOutcome {
+  /** Bytes of content that were stored. */
+  readonly storedBytes: number;
+}
+
+/**
+ * Receives a page into the folder `base` of `storage`. Must be called in the moment its `offers` were
+ * heard.
+ */
+export async function receivePage(
+  request: Request,
+  offers: Offers,
+  storage: Storage,
+  base: string,
+  options: ReceivePageOptions = {},
+): Promise<ReceivedPage> {
+  const page = new IncomingPage(request, offers, options);
+  try {
+    const deciding = options.decide?.() ?? storage.examine(base, offers.entries, offers.policy);
+    const answers = await whileWorking(() => [request], 'comparing', deciding);
+    page.answer(answers);
+    await page.arrived();
+    const { files, places, failures, storedBytes } = page.contents();
+    for (const [index, { path }] of offers.entries.entries()) {
+      if (answers[index] !== 'refused') continue;
+      const { failure, message } = await whyRefused(storage, joinPath(base, path));
+      failures.push({ index, failure, message });
+    }
+    const stored = await whileWorking(() => [request], 'syncing', storage.putSmall(base, files));
+    for (const [i, error] of stored.entries()) {
+      if (error === undefined) continue;
+      const { failure, message } = error;
+      failures.push({ index: places[i] as number, failure, message });
+    }
+    request.say({ type: 'results', request: request.id, failures });
+    return { answers, failures, storedBytes };
+  } catch (error) {
+    if (error instanceof TransferError || error instanceof ProtocolError) request.fail(error);
+    throw error;
+  }
+}
+
+/**
+ * Waits for the `offers` that answer a `fetch`, and calls `receive` with them in that very moment:
+ * the chunks may follow in the same read.
+ */
+export async function hearOffers<T>(
+  request: Request,
+  receive: (offers: FrameOf<'offers'>) => Promise<T>,
+): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    request.listen({
+      onFrame(frame) {
+        if (frame.type === 'offers') receive(frame).then(resolve, reject);
+      },
+      onFailed: reject,
+    });
+  });
+}
+
+/** The chunks of a page as they come in. */
+class IncomingPage {
+  readonly #request: Request;
+  readonly #entries: readonly Entry[];
+  readonly #options: ReceivePageOptions;
+  readonly #contents: (Uint8Array | undefined)[];
+  readonly #damaged = new Map<number, number>();
+  readonly #again = new Set<number>();
+  readonly #wake = new Signal();
+  #answers: readonly Answer[] | undefined;
+  #round = 0;
+  #ended = false;
+  #failure: FerryError | undefined;
+
+  constructor(request: Request, { entries }: Offers, options: ReceivePageOptions) {
+    const contentBytes = entries.reduce((sum, entry) => sum + (isSmall(entry) ? entry.size : 0), 0);
+    if (contentBytes > limits.pageContentBytes) {
+      throw new ProtocolError('protocol', 'A page carries more content than is allowed.');
+    }
+    this.#request = request;
+    this.#entries = entries;
+    this.#options = options;
+    this.#contents = Array.from({ length: entries.length });
+    request.listen({
+      onFrame: (frame) => this.#hear(frame),
+      onChunk: (frame) => this.#hearChunk(frame),
+      onFailed: (error) => {
+        this.#failure = error;
+        this.#wake.notify();
+      },
+    });
+  }
+
+  answer(answers: readonly Answer[]): void {
+    this.#answers = answers;
+    this.#request.say({ type: 'answers', request: this.#request.id, answers });
+  }
+
+  #hear(frame: ControlFrame): void {
+    if (frame.type !== 'end') return;
+    if (frame.round !== this.#round) return;
+    const again = [...this.#again].filter((place) => this.#answers?.[place] === 'want');
+    this.#again.clear();
+    if (again.length > 0) {
+      this.#round += 1;
+      const ranges = again.sort((a, b) => a - b).map((i) => ({ start: i, end: i + 1 }));
+      this.#request.say({
+        type: 'want',
+        request: this.#request.id,
+        round: this.#round,
+        transfer: new Uint8Array(16),
+        epoch: 0,
+        last: false,
+        ranges,
+      });
+      return;
+    }
+    this.#ended = true;
+    this.#wake.notify();
+  }
+
+  #hearChunk({ index, payload, intact }: ChunkFrame): void {
+    const entry = this.#entries[index];
+    if (entry === undefined || !isSmall(entry) || payload.length !== entry.size) {
+      throw new ProtocolError('protocol', 'A chunk does not fit its place in the page.');
+    }
+    if (intact) {
+      // Copied: a page is stored as a whole, and its pieces are small.
+      this.#contents[index] ??= new Uint8Array(payload);
+      this.#options.onReceived?.(payload.length, 0);
+    } else {
+      this.#repeat(index);
+      this.#options.onReceived?.(payload.length, 1);
+    }
+    this.#request.carrier.consumed(payload.length);
+  }
+
+  #repeat(index: number): void {
+    const times = (this.#damaged.get(index) ?? 0) + 1;
+    this.#damaged.set(index, times);
+    if (times <= limits.chunkRepeats) this.#again.add(index);
+  }
+
+  /** Waits for the page's end. */
+  async arrived(): Promise<void> {
+    while (!this.#ended && this.#failure === undefined) await this.#wake.wait();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** What is to be stored, and what did not come. */
+  contents(): {
+    files: SmallFile[];
+    places: number[];
+    failures: PageFailure[];
+    storedBytes: number;
+  } {
+    const files: SmallFile[] = [];
+    const places: number[] = [];
+    const failures: PageFailure[] = [];
+    let storedBytes = 0;
+    for (const [index, entry] of this.#entries.entries()) {
+      const answer = this.#answers?.[index];
+      if (answer !== 'want' || (entry.kind === 'file' && !isSmall(entry))) continue;
+      const content =
+        entry.size === 0 || entry.kind === 'directory' ? new Uint8Array() : this.#contents[index];
+      if (content === undefined) {
+        failures.push(this.#missing(index));
+        continue;
+      }
+      files.push({ entry, content });
+      places.push(index);
+      storedBytes += content.length;
+    }
+    return { files, places, failures, storedBytes };
+  }
+
+  #missing(index: number): PageFailure {
+    return this.#damaged.has(index)
+      ? { index, failure: 'integrity', message: 'The file arrived damaged each time.' }
+      : { index, failure: 'source-changed', message: 'The file was not sent after all.' };
+  }
+}

@@ -1,0 +1,217 @@
+/** One request on a connection, as one end sees it: what it says, and who hears the answers. */
+
+import { Conversation, type Speaker } from '../protocol/conversation.ts';
+import { type FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
+import type { ChunkFrame, ControlFrame, Frame, FrameOf } from '../protocol/frames.ts';
+import type { Block } from './input-buffer.ts';
+
+/** What a request needs of its connection. */
+export interface Carrier {
+  /** Names the run of the program at the other end. */
+  readonly peerSession: Uint8Array;
+  say(frame: ControlFrame): void;
+  /** Waits for the in-flight limit, then says a bulk frame; settles when it was handed on. */
+  sayBulk(frame: ControlFrame): Promise<void>;
+  sayChunks(
+    request: number,
+    indexes: readonly number[],
+    slices: readonly Uint8Array[],
+    sums: readonly bigint[],
+  ): Promise<void>;
+  /** Bulk payload bytes are done with. */
+  consumed(bytes: number): void;
+  pin(): Block;
+  unpin(block: Block): void;
+  /** When the peer was last heard from, by the monotonic clock. */
+  readonly heardAtMs: number;
+  /** Ends the connection, telling the peer why. */
+  close(reason: FerryError): void;
+}
+
+/** Hears the frames of a request. All calls are synchronous, in the order of arrival. */
+export interface Listener {
+  /**
+   * A control frame that the conversation allows. For a bulk one the listener owes
+   * `consumed(bulkBytes)`, now or later; for any other `bulkBytes` is 0.
+   */
+  onFrame(frame: ControlFrame, bulkBytes: number): void;
+  /**
+   * A chunk, to be used or dropped. The listener owes `consumed(payload bytes)`, now or later; the
+   * payload is valid during the call, and longer only under a pin.
+   */
+  onChunk?(frame: ChunkFrame): void;
+  /** No more frames of this read: time to write what came together. */
+  onReadEnd?(): void;
+  /** The request is over: the peer's error, or the connection's end. Called at most once. */
+  onFailed(error: FerryError): void;
+}
+
+export class Request {
+  readonly id: number;
+  /** Which of the two speakers we are. */
+  readonly role: Speaker;
+  readonly carrier: Carrier;
+  readonly #conversation = new Conversation();
+  #listener: Listener | undefined;
+  #failure: FerryError | undefined;
+  #lastWorking = '';
+  /** When the request last came forward, for its deadline. */
+  progressAtMs: number = performance.now();
+
+  constructor(id: number, role: Speaker, carrier: Carrier) {
+    this.id = id;
+    this.role = role;
+    this.carrier = carrier;
+  }
+
+  get peerRole(): Speaker {
+    return this.role === 'sender' ? 'receiver' : 'sender';
+  }
+
+  get closed(): boolean {
+    return this.#conversation.closed;
+  }
+
+  /** Whether nothing more may be said: the request is closed, failed, or one side has left it. */
+  get over(): boolean {
+    return this.closed || this.left;
+  }
+
+  /** Whether one side has said its last word before the request came to its end. */
+  get left(): boolean {
+    return (
+      this.#failure !== undefined ||
+      this.#conversation.hasLeft('sender') ||
+      this.#conversation.hasLeft('receiver')
+    );
+  }
+
+  get state(): string {
+    return this.#conversation.state;
+  }
+
+  /** Whether a page of small files goes on in it. */
+  get isPage(): boolean {
+    return /^page|Page$/.test(this.#conversation.state);
+  }
+
+  progressed(): void {
+    this.progressAtMs = performance.now();
+  }
+
+  listen(listener: Listener): void {
+    this.#listener = listener;
+    if (this.#failure !== undefined) listener.onFailed(this.#failure);
+  }
+
+  /** Says a frame of this request; after its end nothing is said, and no harm done. */
+  say(frame: ControlFrame): void {
+    if (this.over) return;
+    this.#conversation.advance(this.role, frame);
+    this.carrier.say(frame);
+  }
+
+  async sayBulk(frame: ControlFrame): Promise<void> {
+    if (this.over) return;
+    this.#conversation.advance(this.role, frame);
+    await this.carrier.sayBulk(frame);
+    this.progressed();
+  }
+
+  /** Sends chunks in one go; `slices` may be reused when the promise settles. */
+  async sayChunks(
+    indexes: readonly number[],
+    slices: readonly Uint8Array[],
+    sums: readonly bigint[],
+  ): Promise<void> {
+    if (this.over) return;
+    await this.carrier.sayChunks(this.id, indexes, slices, sums);
+    this.progressed();
+  }
+
+  /**
+   * Ends the request with an error that the peer is told of; who only asked says `cancel`. Broken
+   * rules end the connection.
+   */
+  fail(error: FerryError): void {
+    const { failure, message } = error;
+    if (error instanceof ProtocolError) {
+      this.carrier.close(error);
+    } else if (this.#conversation.may(this.role, 'error')) {
+      this.say({ type: 'error', request: this.id, failure, message });
+    } else {
+      this.say({ type: 'cancel', request: this.id });
+    }
+    this.#settle(error);
+  }
+
+  /** Ends the request because its opener lost interest. */
+  cancel(): void {
+    this.say({ type: 'cancel', request: this.id });
+    this.#settle(new TransferError('cancelled', 'The request was cancelled.'));
+  }
+
+  /** The connection is gone. */
+  lost(error: FerryError): void {
+    this.#settle(error);
+  }
+
+  #settle(error: FerryError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#listener?.onFailed(error);
+  }
+
+  /**
+   * The peer said a frame of this request, which carried `bulkBytes` that count against the
+   * in-flight limit. Throws ProtocolError when it may not say it.
+   */
+  hear(frame: Frame, bulkBytes: number): void {
+    const draining = this.over;
+    this.#conversation.advance(this.peerRole, frame);
+    if (frame.type === 'chunk') {
+      if (draining || this.#listener?.onChunk === undefined) {
+        this.carrier.consumed(bulkBytes);
+      } else {
+        this.progressed();
+        this.#listener.onChunk(frame);
+      }
+      return;
+    }
+    if (frame.type === 'error' || frame.type === 'cancel') {
+      this.#peerLeft(frame);
+      return;
+    }
+    if (draining || frame.type === 'cancelled') {
+      this.carrier.consumed(bulkBytes);
+      return;
+    }
+    if (frame.type !== 'working' || this.#cameForward(frame)) this.progressed();
+    this.#listener?.onFrame(frame, bulkBytes);
+  }
+
+  /** Only work that gets on counts as progress. */
+  #cameForward({ phase, done }: FrameOf<'working'>): boolean {
+    const state = `${phase} ${done}`;
+    const isNew = state !== this.#lastWorking;
+    this.#lastWorking = state;
+    return isNew;
+  }
+
+  #peerLeft(frame: Extract<ControlFrame, { type: 'error' | 'cancel' }>): void {
+    if (!this.closed) {
+      const last = { type: 'cancelled', request: this.id } as const;
+      this.#conversation.advance(this.role, last);
+      this.carrier.say(last);
+    }
+    this.#settle(
+      frame.type === 'error'
+        ? new TransferError(frame.failure, frame.message)
+        : new TransferError('cancelled', 'The other side cancelled the request.'),
+    );
+  }
+
+  readEnd(): void {
+    if (!this.over) this.#listener?.onReadEnd?.();
+  }
+}
