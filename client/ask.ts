@@ -39,18 +39,26 @@ export async function ask<T extends ControlType>(
   return await session.run(async (connection) => await answerOf(connection.open(question), type));
 }
 
-/** A change whose answer was lost: it may have happened. */
+/**
+ * A change whose answer was lost: it may have happened. A daemon that was started anew doesn't know
+ * what it did before: a refusal of its own may come from the change having been done.
+ */
 export async function change(session: Session, question: ControlFrame): Promise<void> {
-  let asked = false;
+  let first: Connection | undefined;
+  let last: Connection | undefined;
   try {
     await session.run(async (connection) => {
       const request = connection.open(question);
-      asked = true;
+      first ??= connection;
+      last = connection;
       return await answerOf(request, 'done');
     });
   } catch (error) {
+    if (first === undefined || last === undefined) throw error;
     const lost = error instanceof FerryError && error.failure === 'connection-lost';
-    if (!lost || !asked) throw error;
+    const isAnew = Buffer.compare(first.peerSession, last.peerSession) !== 0;
+    const refused = error instanceof TransferError && isAnew;
+    if (!lost && !refused) throw error;
     throw new FerryError(
       'outcome-unknown',
       'The connection was lost before the answer came: it may or may not have been done; look, then run it again.',

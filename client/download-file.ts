@@ -103,6 +103,7 @@ class Downloading {
       },
       onHave: (held) => this.#count(held),
       onWorking: ({ phase }) => job.working(phase),
+      onWarning: (message) => job.emit({ type: 'warning', message, path: this.#file.label }),
       onReceiving: (receiving) => {
         for (const other of others) void this.#join(receiving, other, offer);
       },

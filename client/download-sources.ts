@@ -5,6 +5,7 @@ import type { Writable } from 'node:stream';
 import type { Entry } from '../protocol/entry.ts';
 import { FerryError, TransferError } from '../protocol/errors.ts';
 import { parentAndName, shown } from '../protocol/paths.ts';
+import { isErrno, storageError } from '../transfer/local/errors.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
 import { MemoryStorage } from '../transfer/memory-storage.ts';
 import type { Storage } from '../transfer/storage.ts';
@@ -38,7 +39,7 @@ export async function downloadSources(
     throw new TransferError('wrong-kind', `${shown(target)} is a file, not a folder.`);
   }
   const root = isFolder ? target : dirname(target);
-  if (!context.options.dryRun) await mkdir(root, { recursive: true });
+  if (!context.options.dryRun) await makeRoot(root);
   const storage = await openDownloadRoot(root, context);
   try {
     const parts = found.map(({ source, entry }): DownloadPart => {
@@ -76,6 +77,16 @@ async function statSources(
     }
   }
   return found;
+}
+
+async function makeRoot(root: string): Promise<void> {
+  try {
+    await mkdir(root, { recursive: true });
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST', 'ENOTDIR')) throw storageError(error, root);
+    const message = `${shown(root)} cannot be made: a file is in the way.`;
+    throw new TransferError('wrong-kind', message, { cause: error });
+  }
 }
 
 async function openDownloadRoot(root: string, { throttle, options }: Context): Promise<Storage> {

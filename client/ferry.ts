@@ -53,7 +53,10 @@ export class Ferry {
 
   async stat(path: string): Promise<Entry> {
     const { entry } = await ask(this.#session, { type: 'stat', request: 0, path }, 'entry');
-    return entry;
+    // The daemon tells content types only in listings: here the name tells it as well.
+    const { withContentTypes } = await import('../transfer/local/content-types.ts');
+    const [typed = entry] = await withContentTypes([{ ...entry, path }]);
+    return { ...typed, path: entry.path };
   }
 
   async mkdir(path: string, { parents }: { parents: boolean }): Promise<void> {

@@ -19,7 +19,7 @@ export interface TransferOptions {
   readonly resume: boolean;
   /** Prove each file by a SHA-256 at both ends. */
   readonly sha256: boolean;
-  /** Connections for one large file; undefined: chosen by its size. */
+  /** Connections for one large file; undefined: chosen by its size and the distance. */
   readonly connections: number | undefined;
   /** Undefined: no limit. */
   readonly bytesPerSecond: number | undefined;

@@ -50,6 +50,7 @@ export class FileUpload {
   /** Bytes of this file that the job counts as done. */
   #counted = 0;
   #sent = 0;
+  #isDone = false;
 
   constructor(context: Context, source: ChunkSource, target: string, label: string) {
     this.#context = context;
@@ -116,13 +117,17 @@ export class FileUpload {
       policy: policyOf(this.#context.options),
       connections: connections > 1 ? connections : undefined,
     });
-    return await sending.serve(request);
+    const complete = await sending.serve(request);
+    this.#isDone = true;
+    return complete;
   }
 
   /** Another connection's part; when it is lost, the others send what it had to. */
   #join(sending: Sending, connection: Connection, { transfer, epoch }: Want): void {
     const request = connection.open({ type: 'join', request: 0, transfer, epoch });
     sending.serve(request).catch((error: unknown) => {
+      // The file's outcome may overtake the word that this connection is not needed any more.
+      if (this.#isDone) return;
       const message = error instanceof FerryError ? error.message : String(error);
       this.#context.job.emit({
         type: 'warning',

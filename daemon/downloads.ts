@@ -45,8 +45,7 @@ export class Downloads {
 
   /** Small files, whole, in one page. */
   async sendPage(request: Request, { base, paths }: FrameOf<'fetch'>): Promise<Summary> {
-    const place = this.#shares.at(base);
-    const files = withinPage(paths, await place.storage.readSmall(place.path, paths));
+    const files = withinPage(paths, await this.#shares.readSmall(base, paths));
     const entries = files.map(({ entry }) => entry);
     request.say({
       type: 'offers',

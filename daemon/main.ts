@@ -17,17 +17,20 @@ function defaultState(): string {
 /** A stop that takes longer than this is broken off. */
 const stopMs = 9_000;
 
-function stopOnSignals(daemon: Daemon): void {
+/** From the first moment on: whoever reads that we listen may already ask us to stop. */
+function stopOnSignals(starting: Promise<Daemon>): void {
   let stopping = false;
   const stop = (): void => {
     // The second signal means at once.
     if (stopping) process.exit(1);
     stopping = true;
     setTimeout(() => process.exit(1), stopMs).unref();
-    daemon.stop().then(
-      () => process.exit(0),
-      (error: unknown) => fail(error),
-    );
+    starting
+      .then((daemon) => daemon.stop())
+      .then(
+        () => process.exit(0),
+        (error: unknown) => fail(error),
+      );
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
@@ -44,7 +47,9 @@ async function run(options: DaemonOptions): Promise<void> {
   const format = options.logFormat ?? (process.stderr.isTTY ? 'pretty' : 'json');
   const log = createLog(options.logLevel, format, (line) => void process.stderr.write(line));
   try {
-    stopOnSignals(await startDaemon(options, options.state ?? defaultState(), log));
+    const starting = startDaemon(options, options.state ?? defaultState(), log);
+    stopOnSignals(starting);
+    await starting;
   } catch (error) {
     fail(error);
   }

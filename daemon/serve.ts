@@ -26,7 +26,7 @@ export class Service {
   constructor(shares: Shares, registry: TransferRegistry, log: Logger) {
     this.#shares = shares;
     this.#log = log;
-    this.#uploads = new Uploads(shares, registry, this.#results);
+    this.#uploads = new Uploads(shares, registry, this.#results, log);
     this.#downloads = new Downloads(shares);
   }
 

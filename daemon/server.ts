@@ -18,10 +18,11 @@ export interface ServerOptions {
   readonly port: number;
   readonly maxConnections: number;
   readonly progressMs?: number | undefined;
+  /** Time for requests under way to come to their end when the daemon stops. */
+  readonly graceMs?: number | undefined;
 }
 
-/** Time for requests under way to come to their end when the daemon stops. */
-const graceMs = 3_000;
+const defaultGraceMs = 3_000;
 
 export class Server {
   readonly #service: Service;
@@ -87,7 +88,7 @@ export class Server {
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const connection of this.#connections) connection.goodbye();
-    const deadline = performance.now() + graceMs;
+    const deadline = performance.now() + (this.#options.graceMs ?? defaultGraceMs);
     const busy = (): boolean => [...this.#connections].some(({ openRequests }) => openRequests > 0);
     while (busy() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -5,7 +5,7 @@
 import type { Entry } from '../protocol/entry.ts';
 import { TransferError } from '../protocol/errors.ts';
 import { joinPath, shown, splitPath } from '../protocol/paths.ts';
-import type { ListOptions, Storage } from '../transfer/storage.ts';
+import type { ListOptions, SmallFile, Storage } from '../transfer/storage.ts';
 
 /** A path inside one storage. */
 export interface Place {
@@ -75,6 +75,25 @@ export class Shares {
         yield entries.map((entry) => ({ ...entry, path: joinPath(name, entry.path) }));
       }
     }
+  }
+
+  /** Small files below the folder `base`; below the root of several shares, of each of them. */
+  async readSmall(base: string, paths: readonly string[]): Promise<(SmallFile | TransferError)[]> {
+    const place = this.#find(base);
+    if (place !== undefined) return await place.storage.readSmall(place.path, paths);
+    const files: (SmallFile | TransferError)[] = [];
+    for (const [name, storage] of this.#byName) {
+      const places = [...paths.keys()].filter((i) => paths[i]?.startsWith(`${name}/`) === true);
+      const inside = places.map((i) => paths[i]?.slice(name.length + 1) ?? '');
+      const read = inside.length === 0 ? [] : await storage.readSmall('', inside);
+      for (const [i, file] of read.entries()) {
+        const path = paths[places[i] ?? 0] ?? '';
+        const entry = file instanceof TransferError ? undefined : { ...file.entry, path };
+        files[places[i] ?? 0] = entry === undefined ? file : { ...(file as SmallFile), entry };
+      }
+    }
+    const missing = new TransferError('not-found', 'There is no such share here.');
+    return Array.from({ length: paths.length }, (_, i) => files[i] ?? missing);
   }
 
   async rename(from: string, to: string): Promise<void> {

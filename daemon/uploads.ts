@@ -10,6 +10,7 @@ import { receiveFile } from '../transfer/receive-file.ts';
 import { receivePage } from '../transfer/receive-page.ts';
 import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
+import type { Logger } from './log.ts';
 import type { Claim, TransferRegistry } from './registry.ts';
 import type { OperationResults } from './results.ts';
 import type { Place, Shares } from './shares.ts';
@@ -31,12 +32,14 @@ export class Uploads {
   readonly #shares: Shares;
   readonly #registry: TransferRegistry;
   readonly #results: OperationResults;
+  readonly #log: Logger;
   readonly #receivings = new Map<Claim, Receiving>();
 
-  constructor(shares: Shares, registry: TransferRegistry, results: OperationResults) {
+  constructor(shares: Shares, registry: TransferRegistry, results: OperationResults, log: Logger) {
     this.#shares = shares;
     this.#registry = registry;
     this.#results = results;
+    this.#log = log;
   }
 
   /** Ends all uploads under way; what they have is kept. */
@@ -91,6 +94,9 @@ export class Uploads {
       connections: Math.max(1, offer.connections ?? 1),
       onArrived: (count) => {
         bytes += count;
+      },
+      onWarning: (reason) => {
+        this.#log.warn({ event: 'partial-damaged', path: offer.path, reason }, 'damaged partial');
       },
       onReceiving: (receiving) => {
         this.#receivings.set(claim, receiving);

@@ -5,6 +5,7 @@ import { chunkCode } from '../protocol/frames.ts';
 import { encodeHeader, headerBytes } from '../protocol/header.ts';
 import { SendWindow } from './flow.ts';
 import { transferLimits } from './limits.ts';
+import { Signal } from './signal.ts';
 
 /** Chunks of one request that leave together. */
 export interface ChunkRun {
@@ -16,7 +17,9 @@ export interface ChunkRun {
 
 export class FrameWriter {
   readonly #link: Duplex;
-  #window = new SendWindow(0);
+  readonly #opened = new Signal();
+  /** Undefined until the peer told it: before that nothing bulky may leave. */
+  #window: SendWindow | undefined;
   #drained: Promise<void> | undefined;
   #failure: FerryError | undefined;
   /** When something was last written, by the monotonic clock. */
@@ -31,17 +34,19 @@ export class FrameWriter {
   /** The peer takes so many bulk bytes at a time. */
   open(inFlightBytes: number): void {
     this.#window = new SendWindow(inFlightBytes);
+    this.#opened.notify();
   }
 
   /** The peer confirmed bulk bytes. Throws ProtocolError when it can't have. */
   credit(consumedBytes: number): void {
-    this.#window.credit(consumedBytes);
+    this.#window?.credit(consumedBytes);
   }
 
   /** Nothing can be written any more. */
   fail(error: FerryError): void {
     this.#failure = error;
-    this.#window.fail(error);
+    this.#window?.fail(error);
+    this.#opened.notify();
   }
 
   write(bytes: Uint8Array): void {
@@ -61,12 +66,13 @@ export class FrameWriter {
   async chunks(run: ChunkRun, mayWrite: () => boolean): Promise<void> {
     const { request, indexes, slices, sums } = run;
     const lengths = slices.map(({ length }) => length);
+    const { limitBytes } = await this.#whenOpen();
     for (let from = 0, to = 0; from < slices.length; from = to) {
       let bytes = 0;
       do {
         bytes += lengths[to] as number;
         to += 1;
-      } while (to < slices.length && bytes + (lengths[to] as number) <= this.#window.limitBytes);
+      } while (to < slices.length && bytes + (lengths[to] as number) <= limitBytes);
       if (!(await this.#turn(bytes, mayWrite))) return;
       await this.#writeChunks({
         request,
@@ -79,12 +85,21 @@ export class FrameWriter {
 
   /** Waits for the window and the socket; false when the frame has no business any more. */
   async #turn(payloadBytes: number, mayWrite: () => boolean): Promise<boolean> {
-    await this.#window.reserve(payloadBytes);
+    const window = await this.#whenOpen();
+    await window.reserve(payloadBytes);
     await this.#drain();
     if (this.#failure !== undefined) throw this.#failure;
     if (mayWrite()) return true;
-    this.#window.giveBack(payloadBytes);
+    window.giveBack(payloadBytes);
     return false;
+  }
+
+  async #whenOpen(): Promise<SendWindow> {
+    while (this.#window === undefined) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await this.#opened.wait();
+    }
+    return this.#window;
   }
 
   /** Corked, headers and payloads leave in one system call. */

@@ -19,6 +19,8 @@ export interface ReceiveFileOptions extends ReceiveOptions {
   readonly onReceiving?: (receiving: Receiving) => void;
   /** Everything is there and proved: from now on the result is only waited for. */
   readonly onCommitting?: () => void;
+  /** What an earlier attempt left was damaged: a sentence for people. */
+  readonly onWarning?: (message: string) => void;
   /** The outcome is certain, and not yet told to the sender. */
   readonly onOutcome?: (complete: Complete) => void;
 }
@@ -50,13 +52,30 @@ export async function receiveFile(
     await storage.touch(path, offer);
     return complete({ outcome: 'unchanged' });
   }
-  const sink = await storage.openSink(path, offer, options.policy.fresh);
+  const sink = await storage
+    .openSink(path, offer, options.policy.fresh)
+    .catch(async (error: unknown) => {
+      await matches?.close();
+      throw error;
+    });
   try {
     if (matches !== undefined) await matches.copyTo(sink);
     return await receiveContent(request, offer, sink, options);
+  } catch (error) {
+    // Offers without data leave nothing; a pipe's sink is its process's only one. What is told is
+    // the first failure, not one of tidying up.
+    if (sink.ledger.held.empty && !sink.ordered) await sink.discard().catch(() => undefined);
+    throw error;
   } finally {
     await sink.close();
   }
+}
+
+/** What of the target can be used. */
+interface Matches {
+  /** Copies it into the sink, and lets go of the target. */
+  copyTo(sink: ChunkSink): Promise<void>;
+  close(): Promise<void>;
 }
 
 async function examine(
@@ -87,7 +106,7 @@ async function findMatches(
   storage: Storage,
   path: string,
   { checksum, delta }: Policy,
-): Promise<'same' | { copyTo(sink: ChunkSink): Promise<void> } | undefined> {
+): Promise<'same' | Matches | undefined> {
   if ((!checksum && !delta) || offer.size === undefined || !offer.rewindable) return undefined;
   const existing = await storage.stat(path).catch(ignoreNotFound);
   if (existing?.kind !== 'file') return undefined;
@@ -100,6 +119,7 @@ async function findMatches(
     if (!delta) return undefined;
     keepOpen = true;
     return {
+      close: () => target.close(),
       async copyTo(sink) {
         try {
           const copying = copyChunks(target, sink, chunks, offer.chunkBytes);
@@ -121,6 +141,7 @@ async function receiveContent(
   options: ReceiveFileOptions,
 ): Promise<ReceivedFile> {
   const receiving = new Receiving(sink, offer, options);
+  if (sink.warning !== undefined) options.onWarning?.(sink.warning);
   options.onReceiving?.(receiving);
   try {
     receiving.attach(request);

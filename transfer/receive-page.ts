@@ -46,7 +46,8 @@ export async function receivePage(
       const { failure, message } = await whyRefused(storage, joinPath(base, path));
       failures.push({ index, failure, message });
     }
-    const stored = await whileWorking(() => [request], 'syncing', storage.putSmall(base, files));
+    const storing = files.length === 0 ? Promise.resolve([]) : storage.putSmall(base, files);
+    const stored = await whileWorking(() => [request], 'syncing', storing);
     for (const [i, error] of stored.entries()) {
       if (error === undefined) continue;
       const { failure, message } = error;

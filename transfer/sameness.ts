@@ -20,7 +20,7 @@ export function decide(existing: Entry | undefined, offered: Offered, policy: Po
   if (offered.kind !== 'file' && offered.kind !== 'directory') return 'refused';
   if (existing === undefined) return 'want';
   if ((existing.kind === 'directory') !== (offered.kind === 'directory')) return 'refused';
-  if (policy.overwrite === 'never') return 'skipped';
+  if (policy.overwrite === 'never' && offered.kind === 'file') return 'skipped';
 
   const window = BigInt(policy.modifyWindowNs);
   const newerByNs = existing.mtimeNs - offered.mtimeNs;

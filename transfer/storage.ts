@@ -53,6 +53,8 @@ export interface ChunkSink {
   readonly ledger: Ledger;
   /** Whether chunks must be written in ascending order (a pipe); then `read` is not available. */
   readonly ordered: boolean;
+  /** What was found wrong with an earlier attempt's partial, as a sentence for people. */
+  readonly warning?: string | undefined;
   /** Chunks that one `write` should carry, where there is a choice. */
   readonly runChunks: number;
   /**

@@ -138,7 +138,7 @@ export function addTransferOptions(command: Command): Command {
     .addOption(
       option(
         '--connections <n>',
-        'connections for one large file (default: by its size)',
+        'connections for one large file (default: by size and distance)',
       ).argParser(parseCount(1, mostConnections)),
     )
     .addOption(

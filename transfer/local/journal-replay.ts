@@ -25,6 +25,8 @@ export interface JournalState {
   readonly mixed: boolean;
   /** Length of the valid part of the file. */
   readonly bytes: number;
+  /** Whether something is wrong that an interruption alone does not leave behind. */
+  readonly damaged: boolean;
 }
 
 /**
@@ -63,6 +65,7 @@ class Replay {
   #header: JournalHeader | undefined;
   #durableBytes = 0;
   #mixed = false;
+  #damaged = false;
 
   constructor(dataBytes: number) {
     this.#dataBytes = dataBytes;
@@ -73,7 +76,12 @@ class Replay {
     let used = 0;
     for (;;) {
       const decoded = decodeRecord(bytes.subarray(used));
-      if (typeof decoded === 'string' || !this.#take(decoded.record)) return used;
+      // A record that is not whole was being written; one that is wrong was whole once.
+      if (decoded === 'short') return used;
+      if (decoded === 'invalid' || !this.#take(decoded.record)) {
+        this.#damaged = true;
+        return used;
+      }
       used += decoded.length;
     }
   }
@@ -107,6 +115,8 @@ class Replay {
     if (Math.ceil(bytes / chunkBytes) !== count || !Number.isSafeInteger(start + bytes))
       return false;
     const available = this.#dataBytes - start;
+    // Records are written after their data.
+    if (available < bytes) this.#damaged = true;
     const whole = available >= bytes ? count : Math.floor(Math.max(0, available) / chunkBytes);
     let index = first;
     while (index < first + whole) {
@@ -165,6 +175,7 @@ class Replay {
       durableBytes: this.#durableBytes,
       mixed: this.#mixed,
       bytes,
+      damaged: this.#damaged,
     };
   }
 }

@@ -22,7 +22,7 @@ import { type Lock, lockFolder } from './lock.ts';
 import { openPartialSink } from './partial.ts';
 import { contentBytes } from './small-files.ts';
 import { FileSource } from './source.ts';
-import { folderLockName, lockName, partialKey } from './staging.ts';
+import { folderLockName, lockName, makeTries, partialKey } from './staging.ts';
 import { openWorkerExecutor } from './worker-executor.ts';
 
 const weekMs = 7 * 24 * 3_600_000;
@@ -154,9 +154,17 @@ export class LocalStorage implements Storage {
   }
 
   async #lockPartial(path: string): Promise<Lock> {
-    const staging = await this.#executor.call('stagingPath');
     const held = `Another process is receiving ${shown(path)} into the same folder.`;
-    return lockFolder(staging, lockName(partialKey(path)), held);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const staging = await this.#executor.call('stagingPath');
+        return await lockFolder(staging, lockName(partialKey(path)), held);
+      } catch (error) {
+        // Another process tidied the folder away before the lock was in it.
+        const isGone = error instanceof TransferError && error.failure === 'not-found';
+        if (!isGone || tries >= makeTries) throw error;
+      }
+    }
   }
 
   async examine(base: string, entries: readonly Entry[], policy: Policy): Promise<Answer[]> {
@@ -193,8 +201,24 @@ export class LocalStorage implements Storage {
   async close(): Promise<void> {
     await this.#commits.settled();
     await this.#lock?.release();
-    if (!this.readOnly && this.#lock === undefined) await this.#executor.call('tidy');
+    if (!this.readOnly && this.#lock === undefined) {
+      await this.#removeDeadLocks();
+      await this.#executor.call('tidy');
+    }
     await this.#executor.close();
+  }
+
+  /** Locks that a process left that died after its partial had got its name. */
+  async #removeDeadLocks(): Promise<void> {
+    for (const name of await this.#executor.call('strayLocks')) {
+      try {
+        const staging = await this.#executor.call('stagingPath');
+        await (await lockFolder(staging, name, '')).release();
+      } catch (error) {
+        // Someone alive has it, or has just tidied up.
+        if (!(error instanceof TransferError)) throw error;
+      }
+    }
   }
 
   #refuseReadOnly(): void {

@@ -67,6 +67,8 @@ export interface Operations {
   syncStaging(): void;
   /** Deletes what was abandoned in staging; `exclusive` as in `Staging.expire`. */
   expire(partialAgeMs: number, exclusive: boolean): void;
+  /** Names of locks whose partials are not there. */
+  strayLocks(): string[];
   /** Removes the staging folder if nothing is in it. */
   tidy(): void;
   /** Closes every descriptor that is not the caller's. */
@@ -115,6 +117,7 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
     stagingPath: () => about('', () => staging.directory().base),
     syncStaging: () => about('', () => staging.sync()),
     expire: (partialAgeMs, exclusive) => about('', () => staging.expire(partialAgeMs, exclusive)),
+    strayLocks: () => about('', () => staging.strayLocks()),
     tidy: () => about('', () => staging.tidy()),
     close() {
       for (const listing of listings.values()) listing.close();

@@ -30,6 +30,7 @@ export interface PartialHost {
 }
 
 interface Opening extends OpenedPartial {
+  readonly warning: string | undefined;
   readonly journal: JournalFile;
   readonly ledger: Ledger;
   readonly durableBytes: number;
@@ -44,10 +45,15 @@ export async function openPartialSink(
 ): Promise<PartialSink> {
   try {
     const { size: dataBytes } = await statFile(opened.dataFd);
+    const { size: journalBytes } = await statFile(opened.journalFd);
     const state = await readJournal(opened.journalFd, dataBytes);
     const { path } = host;
-    const fits = state?.header.path === path && state.header.chunkBytes === offer.chunkBytes;
-    if (state === undefined || !fits) return await beginAnew(host, opened, offer);
+    if (state === undefined) {
+      const isLost = dataBytes > 0 || journalBytes > 0;
+      return await beginAnew(host, opened, offer, isLost ? lostPartial : undefined);
+    }
+    const fits = state.header.path === path && state.header.chunkBytes === offer.chunkBytes;
+    if (!fits) return await beginAnew(host, opened, offer);
     const sameVersion = offer.identity.length > 0 && equal(offer.identity, state.header.identity);
     // A stream can only be continued by the process that reads it: it could not be compared.
     if (!offer.rewindable && !sameVersion) return await beginAnew(host, opened, offer);
@@ -61,7 +67,8 @@ export async function openPartialSink(
       await forgetPast(chunkCount(offer.size, offer.chunkBytes), ledger, journal);
     }
     const sameSource = sameVersion && !state.mixed;
-    const opening = { ...opened, journal, ledger, durableBytes, sameSource };
+    const warning = state.damaged ? damagedPartial : undefined;
+    const opening = { ...opened, journal, ledger, durableBytes, sameSource, warning };
     return new PartialSink(host, opening, offer.chunkBytes);
   } catch (error) {
     await Promise.all([closeFile(opened.dataFd), closeFile(opened.journalFd)]);
@@ -69,12 +76,18 @@ export async function openPartialSink(
   }
 }
 
+const lostPartial =
+  'What an earlier attempt left cannot be read: the file is transferred from its beginning.';
+const damagedPartial =
+  'What an earlier attempt left is damaged: what is missing of it is transferred once more.';
+
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 async function beginAnew(
   host: PartialHost,
   opened: OpenedPartial,
   offer: SinkOffer,
+  warning?: string,
 ): Promise<PartialSink> {
   // The journal first: without it the data is nothing, while it must never outlive the data.
   await truncateFile(opened.journalFd, 0);
@@ -88,6 +101,7 @@ async function beginAnew(
     ledger: new Ledger(),
     durableBytes: 0,
     sameSource: identity.length > 0,
+    warning,
   };
   return new PartialSink(host, opening, chunkBytes);
 }
@@ -110,6 +124,7 @@ export class PartialSink implements ChunkSink {
   readonly durableBytes: number;
   /** Whether all that is held came from the very version of the source that is offered now. */
   readonly sameSource: boolean;
+  readonly warning: string | undefined;
   readonly #host: PartialHost;
   readonly #chunkBytes: number;
   readonly #dataFd: number;
@@ -129,6 +144,7 @@ export class PartialSink implements ChunkSink {
     this.ledger = opening.ledger;
     this.durableBytes = opening.durableBytes;
     this.sameSource = opening.sameSource;
+    this.warning = opening.warning;
     this.runChunks = Math.max(1, Math.floor(runBytes / chunkBytes));
   }
 

@@ -12,9 +12,9 @@ import { type Entry, modeMask } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import { joinPath, shown } from '../../protocol/paths.ts';
 import { setModified } from './entries.ts';
-import { type PackedError, packError, storageError } from './errors.ts';
+import { isErrno, type PackedError, packError, storageError } from './errors.ts';
 import type { Directory, Folder } from './folder.ts';
-import { deleteFile, type Staging } from './staging.ts';
+import { deleteFile, makeTries, type Staging } from './staging.ts';
 import { SyncList } from './sync-list.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
@@ -99,9 +99,7 @@ export class SmallBatch {
   }
 
   #stage(index: number, entry: Entry, bytes: Uint8Array): Staged {
-    this.#stagingDirectory ??= this.#staging.directory();
-    const at = this.#stagingDirectory.at(this.#staging.smallName());
-    const fd = openSync(at, createFlags, ownerOnly);
+    const { at, fd } = this.#open();
     try {
       let done = 0;
       while (done < bytes.byteLength) done += writeSync(fd, bytes, done);
@@ -116,6 +114,21 @@ export class SmallBatch {
     // A page of open files is slower to write than files that are closed at once.
     closeSync(fd);
     return { index, at, fd: undefined };
+  }
+
+  /** Opens a new file in staging. */
+  #open(): { at: string; fd: number } {
+    for (let tries = 1; ; tries += 1) {
+      this.#stagingDirectory ??= this.#staging.directory();
+      const at = this.#stagingDirectory.at(this.#staging.smallName());
+      try {
+        return { at, fd: openSync(at, createFlags, ownerOnly) };
+      } catch (error) {
+        // Another process tidied the folder away while nothing was in it.
+        if (!isErrno(error, 'ENOENT') || tries >= makeTries) throw error;
+        this.#stagingDirectory = undefined;
+      }
+    }
   }
 
   #settle({ fd }: Staged): void {

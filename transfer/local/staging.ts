@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
   constants,
   fchmodSync,
@@ -24,7 +25,10 @@ import { type Directory, type Folder, openDirectoryAt } from './folder.ts';
 
 const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
 const ownerOnly = 0o700;
+const ownFile = 0o600;
 const hourMs = 3_600_000;
+/** Other processes may tidy the folder away while it is made, but not each time. */
+export const makeTries = 20;
 /** A batch of small files takes seconds: one of this age was left by a process that died. */
 const abandonedAgeMs = 24 * hourMs;
 
@@ -59,13 +63,24 @@ export class Staging {
       if (fstatSync(this.#directory.fd).nlink > 0) return this.#directory;
       this.release();
     }
-    try {
-      mkdirSync(this.#folder.root.at(stagingName), ownerOnly);
-    } catch (error) {
-      if (!isErrno(error, 'EEXIST')) throw error;
-    }
-    this.#directory = this.#openOwn();
+    this.#directory = this.#make();
     return this.#directory;
+  }
+
+  #make(): Directory {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        mkdirSync(this.#folder.root.at(stagingName), ownerOnly);
+      } catch (error) {
+        if (!isErrno(error, 'EEXIST')) throw error;
+      }
+      try {
+        return this.#openOwn();
+      } catch (error) {
+        // Another process tidied it away in between.
+        if (!isErrno(error, 'ENOENT') || tries >= makeTries) throw error;
+      }
+    }
   }
 
   #openOwn(): Directory {
@@ -97,7 +112,15 @@ export class Staging {
 
   /** Opens a file of a partial, created when missing. */
   openPart(name: string): number {
-    return openSync(this.directory().at(name), O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+    const at = this.directory().at(name);
+    try {
+      return openSync(at, O_RDWR | O_CREAT | O_NOFOLLOW, ownFile);
+    } catch (error) {
+      if (!isErrno(error, 'EACCES')) throw error;
+      // A commit that was killed before the rename left the mode of the file to be.
+      chmodSync(at, ownFile);
+      return openSync(at, O_RDWR | O_NOFOLLOW);
+    }
   }
 
   /** A path for system calls on `name`. */
@@ -126,8 +149,27 @@ export class Staging {
     for (const name of readdirSync(directory.base)) {
       const stats = lstatSync(directory.at(name), { throwIfNoEntry: false });
       if (stats === undefined || stats.isDirectory()) continue;
-      if (now - stats.mtimeMs > maxAgeMs(name)) deleteFile(directory.at(name));
+      const isOld = now - stats.mtimeMs > maxAgeMs(name);
+      if (isOld || this.#isLeftJournal(directory, name)) deleteFile(directory.at(name));
     }
+  }
+
+  /** A journal whose data has its name already: the process died before it could delete it. */
+  #isLeftJournal(directory: Directory, name: string): boolean {
+    if (!name.endsWith(suffixes.journal)) return false;
+    const data = dataName(name.slice(0, -suffixes.journal.length));
+    return lstatSync(directory.at(data), { throwIfNoEntry: false }) === undefined;
+  }
+
+  /** Locks of partials that are not there (any more): held by someone, or left by who died. */
+  strayLocks(): string[] {
+    const directory = this.#directory;
+    if (directory === undefined) return [];
+    return readdirSync(directory.base).filter((name) => {
+      if (!name.endsWith(suffixes.lock)) return false;
+      const data = dataName(name.slice(0, -suffixes.lock.length));
+      return lstatSync(directory.at(data), { throwIfNoEntry: false }) === undefined;
+    });
   }
 
   #existing(): Directory | undefined {

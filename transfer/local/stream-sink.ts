@@ -29,6 +29,9 @@ export class StreamSink implements ChunkSink {
   /** Copies of chunks that came early, by index. */
   readonly #early = new Map<number, EarlyChunk>();
   #earlyBytes = 0;
+  /** Buffers of chunks that have left: the collector would come for new ones too late. */
+  readonly #spare: Uint8Array[] = [];
+  readonly #chunkBytes: number;
   #failure: TransferError | undefined;
   /** Settles when the stream has let go of the chunks handed over last. */
   #sending: Promise<unknown> = Promise.resolve();
@@ -36,6 +39,7 @@ export class StreamSink implements ChunkSink {
   constructor(stream: Writable, { name, chunkBytes }: StreamSinkOptions) {
     this.#stream = stream;
     this.#name = name;
+    this.#chunkBytes = chunkBytes;
     this.runChunks = Math.max(1, Math.floor(runBytes / chunkBytes));
     stream.on('error', (error) => {
       this.#failure ??= storageError(error, name);
@@ -57,7 +61,11 @@ export class StreamSink implements ChunkSink {
     const written = this.#send(slices.slice(known), sums.slice(known));
     for (let early = this.#takeEarly(); early !== undefined; early = this.#takeEarly()) {
       // A failure reaches whoever waits for `written`, and everybody after that.
-      this.#send([early.bytes], [early.sum]).catch(() => undefined);
+      const { bytes, length, sum } = early;
+      this.#send([bytes.subarray(0, length)], [sum]).then(
+        () => this.#spare.push(bytes),
+        () => undefined,
+      );
     }
     await written;
   }
@@ -68,7 +76,10 @@ export class StreamSink implements ChunkSink {
       if (this.#earlyBytes + slice.byteLength > limits.inFlightBytes) {
         throw new TransferError('limit', `Too many chunks for ${this.#name} came out of order.`);
       }
-      this.#early.set(first + i, { bytes: new Uint8Array(slice), sum: sums[i] as bigint });
+      const bytes = this.#spare.pop() ?? new Uint8Array(this.#chunkBytes);
+      bytes.set(slice);
+      const sum = sums[i] as bigint;
+      this.#early.set(first + i, { bytes, length: slice.byteLength, sum });
       this.#earlyBytes += slice.byteLength;
     }
   }
@@ -78,7 +89,7 @@ export class StreamSink implements ChunkSink {
     const chunk = this.#early.get(this.#nextChunk);
     if (chunk === undefined) return undefined;
     this.#early.delete(this.#nextChunk);
-    this.#earlyBytes -= chunk.bytes.byteLength;
+    this.#earlyBytes -= chunk.length;
     return chunk;
   }
 
@@ -150,6 +161,8 @@ export class StreamSink implements ChunkSink {
 
 /** A copy of a chunk that must wait for others before it. */
 interface EarlyChunk {
+  /** A whole chunk's room, of which `length` bytes are its content. */
   readonly bytes: Uint8Array;
+  readonly length: number;
   readonly sum: bigint;
 }

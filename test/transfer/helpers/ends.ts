@@ -1,6 +1,7 @@
 /** Two real connections joined by a link, and peers that speak by hand. */
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import test from 'ava';
 import { pino } from 'pino';
 import { MemoryRegistry, type TransferRegistry } from '../../../daemon/registry.ts';
 import { Service } from '../../../daemon/serve.ts';
@@ -25,6 +26,12 @@ import { MemoryStorage } from '../../../transfer/memory-storage.ts';
 import type { Storage } from '../../../transfer/storage.ts';
 import { type Link, type LinkOptions, newLink } from './link.ts';
 
+const opened = new Set<Connection>();
+// Those of a test that failed would keep the process alive.
+test.after.always('connections are closed', () => {
+  for (const connection of opened) connection.close();
+});
+
 /** Makes a connection of one end, as the daemon does with a socket. */
 export function connectionOf(
   stream: Duplex,
@@ -33,6 +40,8 @@ export function connectionOf(
 ): Connection {
   const input = new InputBuffer(pool);
   const connection = new Connection(stream, input, options);
+  opened.add(connection);
+  void connection.closed.then(() => opened.delete(connection));
   input.onResume = () => stream.resume();
   stream.on('data', (bytes: Uint8Array) => {
     if (!input.push(bytes)) stream.pause();
@@ -40,8 +49,12 @@ export function connectionOf(
   return connection;
 }
 
-export const newSession = (): Uint8Array => new Uint8Array(randomBytes(16));
-export const newId = newSession;
+/** Tests don't depend on how fast this machine is: those about time set their own. */
+const patient = { greetingMs: 1e8, heartbeatMs: 1e8, silenceMs: 1e8, progressMs: 1e8 };
+
+/** Names a run of a program, an operation, a transfer. */
+export const newId = (): Uint8Array => new Uint8Array(randomBytes(16));
+export const newSession = (): Uint8Array => newId();
 
 /** A daemon without its socket: it outlives the links that lead to it. */
 export class TestDaemon {
@@ -73,6 +86,7 @@ export class TestDaemon {
     told: Partial<ToldLimits> = {},
   ): Connection {
     return connectionOf(stream, {
+      ...patient,
       side: 'daemon',
       hello: newHello(this.#session, told),
       onRequest: (request, frame) => this.service.begin(request, frame, 'test'),
@@ -103,6 +117,7 @@ export function join(daemon: TestDaemon, options: JoinOptions = {}): Joined {
     link,
     daemon: daemon.accept(link.daemon, options.daemonOptions, options.daemonLimits),
     client: connectionOf(link.client, {
+      ...patient,
       side: 'client',
       hello: newHello(session, clientLimits),
       ...clientOptions,
@@ -225,6 +240,7 @@ export function rawDaemon(options: JoinOptions = {}): {
   const link = newLink(options);
   const { session = newSession(), clientLimits, clientOptions } = options;
   const connection = connectionOf(link.client, {
+    ...patient,
     side: 'client',
     hello: newHello(session, clientLimits),
     ...clientOptions,

@@ -46,6 +46,9 @@ export interface LinkOptions {
   readonly toClient?: Faults;
 }
 
+/** Packets that arrive in one turn of the event loop, at most. */
+const turnPackets = 8;
+
 type Done = (error?: Error | null) => void;
 
 /** One direction. */
@@ -154,14 +157,15 @@ class Way {
     if (packets === 'held back' && this.#queue.length > 1) {
       this.#queue = [Buffer.concat(this.#queue)];
     }
-    while (this.#queue.length > 0 && this.#reader.wantsMore) {
+    for (let packet = 0; this.#queue.length > 0 && this.#reader.wantsMore; packet += 1) {
       const room = Math.min(cutAt, stallAt) - this.deliveredBytes;
       if (room <= 0) break;
-      const packet = this.#take(Math.min(room, this.#packetBytes()));
-      this.deliveredBytes += packet.length;
-      this.packets.push(packet);
-      this.#reader.arrive(packet);
-      if (packets === 'one byte' || packets === 'random') {
+      const bytes = this.#take(Math.min(room, this.#packetBytes()));
+      this.deliveredBytes += bytes.length;
+      this.packets.push(bytes);
+      this.#reader.arrive(bytes);
+      // Now and then the others get their turn between two packets.
+      if (packet > this.#random() * turnPackets) {
         this.#schedule();
         break;
       }

@@ -1,0 +1,67 @@
+import test from 'ava';
+import { MemoryStorage } from '../../transfer/memory-storage.ts';
+import { join, TestDaemon } from '../transfer/helpers/ends.ts';
+import { answerOf, contentOf, download, store } from '../transfer/helpers/files.ts';
+import { failureOf, until } from '../transfer/helpers/outcome.ts';
+import { WrappedSource, WrappedStorage } from '../transfer/helpers/wrapped-storage.ts';
+
+test('the offer of a download names what was asked for, and nothing of an upload', async (t) => {
+  const daemon = new TestDaemon();
+  await store(daemon.storage, 'd/file', contentOf(10));
+  const { client } = join(daemon);
+  const request = client.open({ type: 'download', request: 0, path: 'd/file', sha256: true });
+  const offer = await answerOf(request, 'offer');
+  t.is(offer.path, 'd/file');
+  t.deepEqual([offer.size, offer.rewindable, offer.sha256], [10, true, true]);
+  t.deepEqual(
+    [offer.operation, offer.policy, offer.connections],
+    [undefined, undefined, undefined],
+  );
+  request.cancel();
+  client.close();
+});
+
+test('what is no file, or not there, or badly named, is told by its own failure', async (t) => {
+  const daemon = new TestDaemon();
+  await daemon.storage.mkdir('folder', false);
+  const { client } = join(daemon);
+  const here = new MemoryStorage();
+  t.is(await failureOf(download(client, here, { path: 'folder' })), 'wrong-kind');
+  t.is(await failureOf(download(client, here, { path: 'nothing' })), 'not-found');
+  t.is(await failureOf(download(client, here, { path: '../etc/passwd' })), 'bad-path');
+  client.close();
+});
+
+test('a source is closed in the end, however the download ends', async (t) => {
+  const storage = new WrappedStorage();
+  let open = 0;
+  storage.wrapSource = (source) => {
+    open += 1;
+    return new (class extends WrappedSource {
+      override async close(): Promise<void> {
+        open -= 1;
+        await super.close();
+      }
+    })(source);
+  };
+  await store(storage.inner, 'file', contentOf(3_000_000));
+  const daemon = new TestDaemon(storage);
+  for (const way of ['whole', 'cancelled', 'cut'] as const) {
+    const { client, link } = join(daemon, way === 'cut' ? { toClient: { cutAt: 500_000 } } : {});
+    if (way === 'cancelled') {
+      const request = client.open({ type: 'download', request: 0, path: 'file', sha256: false });
+      await answerOf(request, 'offer');
+      request.cancel();
+    } else {
+      t.is(
+        await failureOf(download(client, new MemoryStorage())),
+        way === 'cut' ? 'connection-lost' : undefined,
+      );
+    }
+    await until(() => open === 0, `the source closed after ${way}`);
+    client.close();
+    link.cut();
+    await daemon.service.settled();
+  }
+  t.is(open, 0);
+});

@@ -1,0 +1,123 @@
+/** Runs the real ferryd. */
+import { tempFolder } from './files.ts';
+import {
+  type Exit,
+  eachLine,
+  type ProgramOptions,
+  parseObject,
+  startProgram,
+} from './processes.ts';
+
+export interface DaemonSettings extends ProgramOptions {
+  /** The folder to serve as `/`; leave it out to give `--share` in `args`. */
+  readonly folder?: string;
+  readonly args?: readonly string[];
+  /** A port that an earlier daemon had; by default a free one. */
+  readonly port?: number;
+  /** The daemon's own folder; by default a temporary one. */
+  readonly state?: string;
+}
+
+export type LogRecord = Readonly<Record<string, unknown>>;
+
+/** A running ferryd. */
+export interface DaemonProcess {
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number;
+  /** What it logged so far. */
+  readonly logs: readonly LogRecord[];
+  /** Lines on stderr that are no log records: there should be none. */
+  readonly stray: readonly string[];
+  readonly exit: Promise<Exit>;
+  /** `ferry+tcp://host:port/path`. */
+  url(path?: string): string;
+  /** The first record with this event, waiting for it if need be. */
+  logged(event: string): Promise<LogRecord>;
+  /** SIGTERM; gives how it ended. */
+  stop(): Promise<Exit>;
+  /** SIGKILL, and waits until it is gone. */
+  kill9(): Promise<Exit>;
+}
+
+/** The log as it comes in. */
+class Log {
+  readonly records: LogRecord[] = [];
+  readonly stray: string[] = [];
+  #waiting: (() => void)[] = [];
+  #over = false;
+
+  read(stream: NodeJS.ReadableStream): void {
+    eachLine(stream, (line) => {
+      const record = parseObject(line);
+      if (record === undefined) this.stray.push(line);
+      else this.records.push(record);
+      this.#notify();
+    });
+    stream.on('close', () => {
+      this.#over = true;
+      this.#notify();
+    });
+  }
+
+  #notify(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Throws when the log ends without it. */
+  async find(event: string): Promise<LogRecord> {
+    for (;;) {
+      const record = this.records.find((candidate) => candidate['event'] === event);
+      if (record !== undefined) return record;
+      if (this.#over) throw new Error(`ferryd ended without "${event}": ${this.text()}`);
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  text(): string {
+    return [...this.records.map((record) => JSON.stringify(record)), ...this.stray].join('\n');
+  }
+}
+
+/** Starts ferryd with `--plain` on loopback; settles when it listens, throws when it won't. */
+export async function startDaemon(settings: DaemonSettings): Promise<DaemonProcess> {
+  const { folder, args = [], port: wantedPort = 0, state } = settings;
+  const ownState = state === undefined ? await tempFolder() : undefined;
+  const standard = ['--plain', '--listen', `127.0.0.1:${wantedPort}`, '--log-format', 'json'];
+  const stateFolder = state ?? ownState?.path ?? '';
+  const all = [...(folder === undefined ? [] : [folder]), ...standard, '--state', stateFolder];
+  const { child, exit: exited } = startProgram(
+    'ferryd',
+    [...all, ...args],
+    ['ignore', 'ignore', 'pipe'],
+    settings,
+  );
+  const exit = exited.then(async (ended) => {
+    await ownState?.remove();
+    return ended;
+  });
+  const log = new Log();
+  log.read(child.stderr as NodeJS.ReadableStream);
+  const end = (signal: NodeJS.Signals): Promise<Exit> => {
+    child.kill(signal);
+    return exit;
+  };
+  try {
+    const { host, port } = await log.find('listening');
+    return {
+      host: host as string,
+      port: port as number,
+      pid: child.pid as number,
+      logs: log.records,
+      stray: log.stray,
+      exit,
+      url: (path = '') => `ferry+tcp://${host as string}:${port as number}/${path}`,
+      logged: (event) => log.find(event),
+      stop: () => end('SIGTERM'),
+      kill9: () => end('SIGKILL'),
+    };
+  } catch (error) {
+    await end('SIGKILL');
+    throw error;
+  }
+}

@@ -1,0 +1,98 @@
+/** What both ends keep in memory, by the kernel's own account of their peaks. */
+import { existsSync, readFileSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { Writable } from 'node:stream';
+import test from 'ava';
+import { type FerryResult, type FerrySettings, startFerry } from './helpers/ferry.ts';
+import { MiB } from './helpers/files.ts';
+import { type Scene, setScene } from './helpers/scene.ts';
+
+const hasProc = existsSync('/proc/self/status');
+const testWithProc = hasProc ? test.serial : test.serial.skip;
+
+/** MB as the promise has it. */
+const peakBytes = 120_000_000;
+const smallBytes = 256 * MiB;
+const largeBytes = 2_048 * MiB;
+/** What a garbage collector may do in one run and not in the other. */
+const noiseBytes = 24 * MiB;
+
+function peakOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
+}
+
+/** Makes the peak begin anew. */
+async function forgetPeak(pid: number): Promise<void> {
+  const file = await open(`/proc/${pid}/clear_refs`, 'w');
+  await file.write('5');
+  await file.close();
+}
+
+/** A file without content on the disk; what is read are zeros, which travel like anything else. */
+async function writeSparse(file: string, sizeBytes: number): Promise<void> {
+  const handle = await open(file, 'w');
+  await handle.truncate(sizeBytes);
+  await handle.close();
+}
+
+interface Measured {
+  readonly result: FerryResult;
+  readonly clientBytes: number;
+  readonly daemonBytes: number;
+}
+
+async function measured(
+  scene: Scene,
+  args: readonly string[],
+  settings: FerrySettings = {},
+): Promise<Measured> {
+  await forgetPeak(scene.daemon.pid);
+  let clientBytes = 0;
+  const ferry = startFerry(args, {
+    ...settings,
+    onEvent: () => {
+      // The process may have ended by the time its last words are read.
+      if (existsSync(`/proc/${ferry.pid}/status`)) {
+        clientBytes = Math.max(clientBytes, peakOf(ferry.pid) || 0);
+      }
+    },
+  });
+  const result = await ferry.result;
+  return { result, clientBytes, daemonBytes: peakOf(scene.daemon.pid) };
+}
+
+testWithProc('promise 6: bounded: memory of both ends does not grow with the file', async (t) => {
+  const scene = await setScene(t);
+  await writeSparse(scene.at('small'), smallBytes);
+  await writeSparse(scene.at('large'), largeBytes);
+  await writeSparse(scene.there('small'), smallBytes);
+  await writeSparse(scene.there('large'), largeBytes);
+  const sink = (): Writable => new Writable({ write: (_bytes, _encoding, done) => done() });
+  const ways: [string, (name: string) => [string[], FerrySettings]][] = [
+    ['up', (name) => [['upload', '--json', scene.at(name), scene.url(`${name}.up`)], {}]],
+    ['down', (name) => [['download', '--json', scene.url(name), scene.at(`${name}.down`)], {}]],
+    ['stdout', (name) => [['download', '--json', scene.url(name), '-'], { output: sink() }]],
+  ];
+  for (const [way, command] of ways) {
+    const peaks: Measured[] = [];
+    for (const [name, sizeBytes] of [
+      ['small', smallBytes],
+      ['large', largeBytes],
+    ] as const) {
+      const peak = await measured(scene, ...command(name));
+      t.is(peak.result.code, 0, peak.result.stderr.slice(0, 1_000));
+      t.is(peak.result.summary?.bytesSent, sizeBytes);
+      const [client, daemon] = [peak.clientBytes, peak.daemonBytes].map((n) => Math.round(n / 1e6));
+      t.log(`${way} ${sizeBytes / MiB} MiB: client ${client} MB, daemon ${daemon} MB`);
+      t.true(peak.clientBytes > 0 && peak.clientBytes < peakBytes, `client ${peak.clientBytes}`);
+      t.true(peak.daemonBytes > 0 && peak.daemonBytes < peakBytes, `daemon ${peak.daemonBytes}`);
+      peaks.push(peak);
+      await rm(scene.there(`${name}.up`), { force: true });
+      await rm(scene.at(`${name}.down`), { force: true });
+    }
+    const [small, large] = peaks;
+    t.true((large?.clientBytes ?? 0) - (small?.clientBytes ?? 0) < noiseBytes, `${way}: client`);
+    t.true((large?.daemonBytes ?? 0) - (small?.daemonBytes ?? 0) < noiseBytes, `${way}: daemon`);
+  }
+});

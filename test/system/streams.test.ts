@@ -1,0 +1,229 @@
+/** Content from stdin and to stdout. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { PassThrough, Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { runFerry, startFerry } from './helpers/ferry.ts';
+import { MiB, randomBytes, writeRandomFile } from './helpers/files.ts';
+import { programPath, startProgram } from './helpers/processes.ts';
+import { Proxy } from './helpers/proxy.ts';
+import { setScene } from './helpers/scene.ts';
+
+/** `content` in pieces; `between` is called before each with the bytes given so far. */
+function inPieces(
+  content: Buffer,
+  pieceBytes: number,
+  between: (doneBytes: number) => Promise<void> | void,
+): Readable {
+  async function* pieces(): AsyncGenerator<Buffer> {
+    for (let done = 0; done < content.length; done += pieceBytes) {
+      await between(done);
+      yield content.subarray(done, done + pieceBytes);
+    }
+  }
+  return Readable.from(pieces(), { objectMode: false });
+}
+
+test.serial('stdin of any size is stored', async (t) => {
+  const scene = await setScene(t);
+  for (const size of [0, 1, 65_535, 65_536, 65_537, 8 * MiB, 20 * MiB + 1]) {
+    const content = randomBytes(size, size);
+    const { summary, stdout } = await scene.ferry(['upload', '-', scene.url('dir/s')], 0, {
+      input: content,
+    });
+    t.like(summary, { files: 1, bytes: size, bytesSent: size });
+    t.true((await readFile(scene.there('dir', 's'))).equals(content), `${size}`);
+    t.true(stdout.length > 0);
+  }
+});
+
+test.serial('stdin from a slow producer is stored, and no half of it shows', async (t) => {
+  const scene = await setScene(t);
+  const content = randomBytes('slow', 300_000);
+  const input = inPieces(content, 50_000, async () => {
+    t.false(existsSync(scene.there('slow')));
+    await sleep(150); // The producer is slow: that is the case here, not a way to wait.
+  });
+  await scene.ferry(['upload', '--timeout', '1s', '-', scene.url('slow')], 0, { input });
+  t.true((await readFile(scene.there('slow'))).equals(content));
+});
+
+test.serial('stdin outlives cut connections', async (t) => {
+  const scene = await setScene(t);
+  const proxy = await Proxy.start(scene.daemon.port);
+  t.teardown(() => proxy.close());
+  const content = randomBytes('cut', 48 * MiB);
+  const cuts: number[] = [];
+  const input = inPieces(content, MiB, (done) => {
+    // Two cuts while it flows.
+    const next = (cuts.length + 1) * 16 * MiB;
+    if (cuts.length < 2 && done >= next && proxy.contentBytes('up') > next - 8 * MiB) {
+      cuts.push(proxy.contentBytes('up'));
+      proxy.cutNow();
+    }
+  });
+  const { summary, events } = await scene.ferry(['upload', '-', proxy.url('s')], 0, { input });
+  t.is(cuts.length, 2);
+  t.true(events.filter(({ type }) => type === 'retry').length >= 2);
+  t.true((await readFile(scene.there('s'))).equals(content));
+  const sent = summary?.bytesSent ?? 0;
+  t.true(sent >= content.length && sent <= content.length + 2 * (24 * MiB), `${sent}`);
+});
+
+test.serial('stdin outlives a daemon that is killed and started again', async (t) => {
+  const scene = await setScene(t);
+  const content = randomBytes('kill', 48 * MiB);
+  const gate = new PassThrough();
+  let reached: () => void = () => undefined;
+  const moving = new Promise<void>((resolve) => {
+    reached = resolve;
+  });
+  const ferry = startFerry(['upload', '--json', '-', scene.url('s')], {
+    input: gate,
+    onEvent: (event) => {
+      if (event.type === 'progress' && event.bytesSent > 0) reached();
+    },
+  });
+  const half = 24 * MiB;
+  for (let at = 0; at < half; at += MiB) gate.write(content.subarray(at, at + MiB));
+  await moving;
+  await scene.daemon.kill9();
+  await scene.restart();
+  for (let at = half; at < content.length; at += MiB) gate.write(content.subarray(at, at + MiB));
+  gate.end();
+  const { code, stderr, summary } = await ferry.result;
+  t.is(code, 0, stderr);
+  t.true((await readFile(scene.there('s'))).equals(content));
+  const sent = summary?.bytesSent ?? 0;
+  t.true(sent <= content.length + 24 * MiB, `${sent}`);
+});
+
+test.serial('stdout gets every byte in order, through cuts, and nothing else', async (t) => {
+  const scene = await setScene(t);
+  const content = randomBytes('down', 40 * MiB + 17);
+  await writeFile(scene.there('file'), content);
+  const proxy = await Proxy.start(scene.daemon.port, {
+    cut: { direction: 'down', afterBytes: 12 * MiB },
+  });
+  t.teardown(() => proxy.close());
+  const { code, stdout, stderr, summary, events } = await runFerry([
+    'download',
+    '--json',
+    proxy.url('file'),
+    '-',
+  ]);
+  t.is(code, 0, stderr);
+  t.true(stdout.equals(content));
+  t.is(events[0]?.type, 'start');
+  t.is(summary?.bytes, content.length);
+  for (const line of stderr.trimEnd().split('\n')) t.notThrows(() => JSON.parse(line) as unknown);
+
+  const empty = await runFerry(['download', scene.url('missing'), '-']);
+  t.is(empty.code, 3);
+  t.is(empty.stdout.length, 0);
+  await writeFile(scene.there('nothing'), '');
+  const none = await runFerry(['download', scene.url('nothing'), '-']);
+  t.deepEqual([none.code, none.stdout.length], [0, 0]);
+  t.false(existsSync(scene.at('.chunkferry')));
+});
+
+test.serial('stdout survives a slow reader, in little memory', async (t) => {
+  const scene = await setScene(t);
+  await writeRandomFile(scene.there('file'), 24 * MiB, 'slow reader');
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const output = new Writable({
+    highWaterMark: 65_536,
+    write(piece: Buffer, _encoding, done) {
+      hash.update(piece);
+      bytes += piece.length;
+      setTimeout(done, 1);
+    },
+  });
+  const { code } = await runFerry(['download', scene.url('file'), '-'], { output });
+  t.is(code, 0);
+  t.is(bytes, 24 * MiB);
+  t.is(
+    hash.digest('hex'),
+    createHash('sha256')
+      .update(await readFile(scene.there('file')))
+      .digest('hex'),
+  );
+});
+
+test.serial('a reader that has enough ends it quietly', async (t) => {
+  const scene = await setScene(t);
+  await writeRandomFile(scene.there('file'), 64 * MiB, 'head');
+  const { spawn } = await import('node:child_process');
+  const pipe = `'${process.execPath}' '${programPath('ferry')}' download '${scene.url('file')}' - | head -c 100000 | wc -c`;
+  const child = spawn('sh', ['-c', pipe], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr, code] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise((resolve) => child.on('close', resolve)),
+  ]);
+  t.is(stdout.trim(), '100000');
+  t.notRegex(stderr, /unexpected|EPIPE|^\s+at /m);
+  t.is(code, 0);
+  // The daemon is none the worse for it.
+  await scene.ferry(['stat', scene.url('file')]);
+});
+
+async function text(stream: Readable): Promise<string> {
+  stream.setEncoding('utf8');
+  let all = '';
+  for await (const piece of stream) all += String(piece);
+  return all;
+}
+
+test.serial('a client that is killed while stdin flows leaves nothing visible', async (t) => {
+  const scene = await setScene(t);
+  const gate = new PassThrough();
+  const { child, exit } = startProgram(
+    'ferry',
+    ['upload', '--json', '-', scene.url('s')],
+    ['pipe', 'pipe', 'ignore'],
+    {},
+  );
+  gate.pipe(child.stdin as Writable);
+  (child.stdin as Writable).on('error', () => undefined);
+  const moving = new Promise<void>((resolve) => {
+    let seen = '';
+    child.stdout?.setEncoding('utf8').on('data', (piece: string) => {
+      seen += piece;
+      if (/"bytesSent":[1-9]/.test(seen)) resolve();
+    });
+  });
+  gate.write(randomBytes('killed', 12 * MiB));
+  await moving;
+  child.kill('SIGKILL');
+  await exit;
+  t.deepEqual(await readdir(scene.served), ['.chunkferry']);
+  // Another stream of that name begins anew, and is not mixed with the first.
+  const other = randomBytes('other', 2 * MiB);
+  await scene.ferry(['upload', '-', scene.url('s')], 0, { input: other });
+  t.true((await readFile(scene.there('s'))).equals(other));
+});
+
+test.serial('what makes no sense beside a stream is refused', async (t) => {
+  const scene = await setScene(t);
+  await writeFile(scene.there('file'), 'x');
+  for (const args of [
+    ['upload', '-', scene.url('folder/')],
+    ['upload', '-', scene.url()],
+    ['upload', '-', scene.at('x'), scene.url('x')],
+    ['upload', '--dry-run', '-', scene.url('x')],
+    ['upload', '--files-from', '-', '-', scene.url('x')],
+    ['download', scene.url('file'), scene.url('file'), '-'],
+    ['download', scene.url('folder/'), '-'],
+    ['download', scene.url(), '-'],
+  ]) {
+    const { code, stdout, stderr } = await runFerry(args, { input: 'never read' });
+    t.is(code, 2, stderr);
+    t.is(stdout.length, 0);
+    t.regex(stderr, /^ferry: [^\n]+\n$/);
+  }
+  t.deepEqual(await readdir(scene.served), ['.chunkferry', 'file']);
+});
