@@ -2,24 +2,18 @@
 import { chmod, copyFile, mkdir, readdir, rm, stat, truncate, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { startFerry } from './helpers/ferry.ts';
 import { differences, flipBit, MiB, randomBytes, writeRandomFile } from './helpers/files.ts';
-import {
-  appendBytes,
-  heldBytes,
-  journalRecords,
-  type PartialFiles,
-  partialIn,
-} from './helpers/partials.ts';
+import { interrupt } from './helpers/interrupt.ts';
+import { appendBytes, heldBytes, journalRecords, type PartialFiles } from './helpers/partials.ts';
 import type { Direction } from './helpers/proxy.ts';
 import { boundByModes, isLinux, isRoot, type Scene, setScene } from './helpers/scene.ts';
 import { randomOf, seed } from './helpers/seed.ts';
-import { quickFolder, until } from './helpers/wait.ts';
+import { quickFolder } from './helpers/wait.ts';
 
 const sizeBytes = 36 * MiB + 4321;
 const segmentBytes = 8 * MiB;
-/** The transfer is killed when its partial has come so far. */
-const killedAtBytes = 20 * MiB;
+/** The transfer is killed when its partial has come so far: two segments and a half. */
+const killedAtChunks = 320;
 const longAgo = 1_600_000_000;
 
 const random = randomOf('damage');
@@ -140,9 +134,8 @@ for (const direction of ['up', 'down'] satisfies Direction[]) {
     t.log(`FERRY_TEST_SEED=${seed}`);
     const scene = await setScene(t, { where: quickFolder, ...bound });
     const ends = await endsOf(scene, direction);
-    const partial = await interrupted(scene, ends);
+    const partial = await interrupt(scene, { ...ends, chunks: killedAtChunks });
     const held = heldBytes(await journalRecords(partial.journal));
-    t.true(held >= killedAtBytes / 2 && held < sizeBytes, 'the kill met the transfer');
     const kept = { data: scene.at('kept.data'), journal: scene.at('kept.journal') };
     if (direction === 'up') await scene.daemon.kill9();
     await copyFile(partial.data, kept.data);
@@ -166,7 +159,7 @@ interface Ends {
   readonly target: string;
   /** The folder that the target is in. */
   readonly folder: string;
-  readonly command: () => string[];
+  readonly command: (url: (path: string) => string) => string[];
 }
 
 async function endsOf(scene: Scene, direction: Direction): Promise<Ends> {
@@ -176,28 +169,9 @@ async function endsOf(scene: Scene, direction: Direction): Promise<Ends> {
   await mkdir(folder, { recursive: true });
   await writeRandomFile(source, sizeBytes, 'source');
   await utimes(source, longAgo, longAgo);
-  const command = (): string[] =>
-    direction === 'up'
-      ? ['upload', source, scene.url('target')]
-      : ['download', scene.url('source'), target];
+  const command = (url: (path: string) => string): string[] =>
+    direction === 'up' ? ['upload', source, url('target')] : ['download', url('source'), target];
   return { source, target, folder, command };
-}
-
-/** Kills a transfer in its middle; gives its partial. */
-async function interrupted(scene: Scene, { folder, command }: Ends): Promise<PartialFiles> {
-  const [name = '', ...rest] = command();
-  const ferry = startFerry([name, '--json', '--bwlimit', '25M', ...rest]);
-  const staging = path.join(folder, '.chunkferry');
-  await until('a partial grows', async () => {
-    const partial = await partialIn(staging);
-    return partial !== undefined && (await stat(partial.data)).size >= killedAtBytes;
-  });
-  ferry.kill('SIGKILL');
-  await ferry.result;
-  await scene.daemon.logged('failed');
-  const partial = await partialIn(staging);
-  if (partial === undefined) throw new Error('The partial is gone.');
-  return partial;
 }
 
 async function runAgain(
@@ -207,7 +181,7 @@ async function runAgain(
   { name, warns = false }: Damage,
   believable: number,
 ): Promise<void> {
-  const { summary, events } = await scene.ferry(command(), 0, bound);
+  const { summary, events } = await scene.ferry(command(scene.url), 0, bound);
   const sent = summary?.bytesSent ?? Number.NaN;
   t.deepEqual(await differences(source, target), [], name);
   const lacking = sizeBytes - believable;

@@ -4,57 +4,34 @@ import { appendFileSync, closeSync, openSync, truncateSync, writeSync } from 'no
 import { open, rename, rm, stat, truncate, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
-import { startFerry } from './helpers/ferry.ts';
 import { differences, MiB, randomBytes, writeRandomFile } from './helpers/files.ts';
 import { FrameProxy, frameTypes } from './helpers/frame-proxy.ts';
-import { appendBytes, partialIn } from './helpers/partials.ts';
+import { interrupt } from './helpers/interrupt.ts';
+import { appendBytes } from './helpers/partials.ts';
 import type { Direction } from './helpers/proxy.ts';
 import { type Scene, setScene } from './helpers/scene.ts';
 import { quickFolder, until } from './helpers/wait.ts';
 
 const sizeBytes = 24 * MiB + 999;
-const killedAtBytes = 12 * MiB;
+const killedAtChunks = 192;
 const longAgo = 1_600_000_000.25;
 const directions = ['up', 'down'] satisfies Direction[];
 
 interface Ends {
   readonly source: string;
   readonly target: string;
-  readonly command: readonly string[];
+  readonly command: (url: (path: string) => string) => string[];
 }
 
-async function endsOf(
-  scene: Scene,
-  direction: Direction,
-  bytes: number,
-  url: (name: string) => string = scene.url,
-): Promise<Ends> {
+async function endsOf(scene: Scene, direction: Direction, bytes: number): Promise<Ends> {
   const isUpload = direction === 'up';
   const source = isUpload ? scene.at('source') : scene.there('source');
   const target = isUpload ? scene.there('target') : scene.at('target');
   await writeRandomFile(source, bytes, 'first version');
   await utimes(source, longAgo, longAgo);
-  const command = isUpload
-    ? ['upload', source, url('target')]
-    : ['download', url('source'), target];
+  const command = (url: (path: string) => string): string[] =>
+    isUpload ? ['upload', source, url('target')] : ['download', url('source'), target];
   return { source, target, command };
-}
-
-/** `ferry <command> --bwlimit rate …`. */
-function slowly([command = '', ...rest]: readonly string[], rate: string): string[] {
-  return [command, '--json', '--bwlimit', rate, ...rest];
-}
-
-/** Runs the command until its partial has grown, and kills it. */
-async function interrupt(scene: Scene, { target, command }: Ends): Promise<void> {
-  const ferry = startFerry(slowly(command, '20M'));
-  await until('the partial grows', async () => {
-    const partial = await partialIn(path.join(path.dirname(target), '.chunkferry'));
-    return partial !== undefined && (await stat(partial.data)).size >= killedAtBytes;
-  });
-  ferry.kill('SIGKILL');
-  await ferry.result;
-  await scene.daemon.logged('failed');
 }
 
 /** What may happen to a source between two runs. */
@@ -102,9 +79,10 @@ for (const direction of directions) {
     test(`promise 5: between two runs, ${direction}: ${name}`, async (t) => {
       const scene = await setScene(t, { where: quickFolder });
       const ends = await endsOf(scene, direction, sizeBytes);
-      await interrupt(scene, ends);
+      const folder = path.dirname(ends.target);
+      await interrupt(scene, { ...ends, folder, chunks: killedAtChunks });
       await replace(ends.source);
-      await scene.ferry(ends.command);
+      await scene.ferry(ends.command(scene.url));
       t.deepEqual(await differences(ends.source, ends.target), []);
     });
   }
@@ -120,8 +98,8 @@ for (const direction of directions) {
         return 'pass';
       });
       t.teardown(() => proxy.close());
-      const ends = await endsOf(scene, direction, 40 * MiB, (name) => proxy.url(name));
-      await scene.ferry(ends.command);
+      const ends = await endsOf(scene, direction, 40 * MiB);
+      await scene.ferry(ends.command((name) => proxy.url(name)));
       t.true(chunks > 40);
       t.deepEqual(await differences(ends.source, ends.target), []);
     });
@@ -136,7 +114,7 @@ for (const direction of directions) {
     const changer = spawn(process.execPath, ['-e', script]);
     t.teardown(() => changer.kill('SIGKILL'));
     await until('it changes', async () => (await stat(ends.source)).size > 4 * MiB);
-    const [command = '', ...rest] = ends.command;
+    const [command = '', ...rest] = ends.command(scene.url);
     await scene.ferry([command, '--bwlimit', '4M', ...rest], 24);
     t.is(changer.exitCode, null);
     t.is((await stat(ends.target)).size, 1000);

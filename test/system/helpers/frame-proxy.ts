@@ -23,8 +23,8 @@ export interface WireFrame {
   readonly payload: Buffer;
 }
 
-/** `cut` drops the frame and resets both sides. */
-export type Verdict = 'pass' | 'cut';
+/** `cut` drops the frame and resets both sides; `hold` lets nothing pass any more in its direction. */
+export type Verdict = 'pass' | 'cut' | 'hold';
 
 const preambleBytes = 16;
 const headerBytes = 32;
@@ -93,9 +93,11 @@ export class FrameProxy {
         if (end > rest.length) break;
         const type = rest.readUInt8(used);
         const index = rest.readBigUInt64LE(used + 16);
-        if (judge({ type, index, payload: rest.subarray(used + headerBytes, end) }) === 'cut') {
-          to.write(rest.subarray(0, used), cut);
-          from.removeAllListeners('data');
+        const verdict = judge({ type, index, payload: rest.subarray(used + headerBytes, end) });
+        if (verdict !== 'pass') {
+          to.write(rest.subarray(0, used), () => verdict === 'cut' && cut());
+          // It is still read, so that its end is noticed.
+          from.removeAllListeners('data').resume();
           return;
         }
         used = end;
