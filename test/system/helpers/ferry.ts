@@ -61,7 +61,7 @@ export function startFerry(args: readonly string[], settings: FerrySettings = {}
   const { stdin, stdout, stderr } = child;
   // With --json the events are on stdout, but where the content goes there, on stderr.
   const isDownload = args[0] === 'download' || args[0] === 'get';
-  const eventsOnStdout = json && !(isDownload && args.includes('-'));
+  const eventsOnStdout = json && !(isDownload && args.some(isStdout));
   if (stdout !== null) {
     if (output !== undefined) pipeline(stdout, output).catch(() => undefined);
     else stdout.on('data', (bytes: Buffer) => stdoutPieces.push(bytes));
@@ -91,6 +91,11 @@ export function startFerry(args: readonly string[], settings: FerrySettings = {}
     result,
     kill: (signal) => void child.kill(signal),
   };
+}
+
+/** Whether the word is the `-` that stands for stdout: the value of an option is a list on stdin. */
+function isStdout(word: string, place: number, args: readonly string[]): boolean {
+  return word === '-' && !/^--[a-z]+-from$/.test(args[place - 1] ?? '');
 }
 
 /** Splits bytes into lines without touching the stream that they come from. */
