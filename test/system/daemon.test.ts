@@ -252,7 +252,7 @@ test.serial('an idle daemon with clients connected stops at once', async (t) => 
 
 test.serial('promise 6: bounded: --max-connections, and room again afterwards', async (t) => {
   const scene = await setScene(t, { args: ['--max-connections', '3'] });
-  await writeRandomFile(scene.at('file'), MiB);
+  await writeRandomFile(scene.at('file'), 16 * MiB);
   const holders = Array.from({ length: 3 }, (_, i) => {
     let begun: () => void = () => undefined;
     const moving = new Promise<void>((resolve) => {
