@@ -157,13 +157,14 @@ test.serial('--modify-window lets times differ', async (t) => {
 
 test.serial('--no-resume starts over, without it the rest is sent', async (t) => {
   const scene = await setScene(t);
-  await writeRandomFile(scene.at('file'), 12 * MiB);
+  await writeRandomFile(scene.at('file'), 48 * MiB);
   for (const [args, atLeast, atMost] of [
-    [['--no-resume'], 12 * MiB, 12 * MiB],
-    [[], 0, 9 * MiB],
+    [['--no-resume'], 48 * MiB, 48 * MiB],
+    // What was left, a segment, and what was on its way.
+    [[], 8 * MiB, (8 + 8 + 16) * MiB],
   ] as [string[], number, number][]) {
     const proxy = await Proxy.start(scene.daemon.port, {
-      cut: { direction: 'up', afterBytes: 6 * MiB },
+      cut: { direction: 'up', afterBytes: 40 * MiB },
     });
     const broken = ['upload', '--retries', '0', scene.at('file'), proxy.url('file')];
     t.is((await runFerry(broken)).code, 5);
