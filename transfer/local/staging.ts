@@ -15,6 +15,7 @@ import {
   openSync,
   readdirSync,
   rmdirSync,
+  type Stats,
   unlinkSync,
 } from 'node:fs';
 import { TransferError } from '../../protocol/errors.ts';
@@ -149,7 +150,7 @@ export class Staging {
     for (const name of readdirSync(directory.base)) {
       const stats = lstatSync(directory.at(name), { throwIfNoEntry: false });
       if (stats === undefined || stats.isDirectory()) continue;
-      const isOld = now - stats.mtimeMs > maxAgeMs(name);
+      const isOld = now - lastUsedMs(directory, name, stats) > maxAgeMs(name);
       if (isOld || this.#isLeftJournal(directory, name)) deleteFile(directory.at(name));
     }
   }
@@ -205,6 +206,17 @@ export class Staging {
     if (this.#directory !== undefined) closeSync(this.#directory.fd);
     this.#directory = undefined;
   }
+}
+
+/**
+ * When `name` was last written to. A partial is as young as its journal: the data has the time of its
+ * source from shortly before the rename on, and a process may die in between.
+ */
+function lastUsedMs(directory: Directory, name: string, { mtimeMs }: Stats): number {
+  if (!name.endsWith(suffixes.data)) return mtimeMs;
+  const journal = journalName(name.slice(0, -suffixes.data.length));
+  const stats = lstatSync(directory.at(journal), { throwIfNoEntry: false });
+  return Math.max(mtimeMs, stats?.mtimeMs ?? 0);
 }
 
 /** Deletes a file if it is there. */

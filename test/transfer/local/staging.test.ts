@@ -14,7 +14,7 @@ import {
   smallFile,
   writeChunks,
 } from '../storage-suite.ts';
-import { newFolder, openStorage } from './folder-fixture.ts';
+import { newFolder, openStorage, reopenStorage } from './folder-fixture.ts';
 
 const held = 'It is held.';
 const lockModule = new URL('../../../transfer/local/lock.js', import.meta.url);
@@ -189,4 +189,20 @@ test('a storage thread that has stopped says so', async (t) => {
   const storage = await openStorage(t, { root, executor: 'worker' });
   await storage.close();
   t.is(await failureOf(() => storage.stat('')), 'internal');
+});
+
+test('a partial that a kill caught with the time of its source is not taken for an old one', async (t) => {
+  const folder = await newFolder(t);
+  const storage = await openStorage(t, { root: folder });
+  const content = bytesOf(200_000);
+  const sink = await storage.openSink('file', offerOf(content.length), false);
+  await writeChunks(sink, content, { to: 2 });
+  await sink.close();
+  const staging = join(folder, '.chunkferry');
+  const data = (await readdir(staging)).find((name) => name.endsWith('.data')) ?? '';
+  await utimes(join(staging, data), 1_000_000, 1_000_000);
+  const again = await reopenStorage(t, storage);
+  const resumed = await again.openSink('file', offerOf(content.length), false);
+  t.deepEqual([...resumed.ledger.held], [{ start: 0, end: 2 }]);
+  await resumed.close();
 });
