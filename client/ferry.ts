@@ -20,15 +20,27 @@ import { Verification } from './verify.ts';
 
 export type { RemotePath, UploadSource } from './upload-sources.ts';
 
-/** Connects to a daemon. Throws FerryError. */
+/**
+ * Connects to a daemon. Throws FerryError, or the reason of `signal` when it is aborted before the
+ * connection stands.
+ */
 export async function connect(
   remote: Remote,
   options: ConnectOptions = defaultConnectOptions,
   onRetry: (event: RetryEvent) => void = () => undefined,
+  signal?: AbortSignal,
 ): Promise<Ferry> {
   const session = new Session(remote, options);
   session.onRetry = onRetry;
-  await session.connection();
+  session.stopOn(signal);
+  try {
+    await session.connection();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    session.stopOn(undefined);
+  }
   return new Ferry(session);
 }
 

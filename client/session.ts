@@ -33,6 +33,9 @@ export class Session {
   /** Told of each retry before its delay. */
   onRetry: (event: RetryEvent) => void = () => undefined;
   #signal: AbortSignal | undefined;
+  readonly #stop = (): void => {
+    for (const connection of this.#open) connection.close();
+  };
   readonly #open = new Set<Connection>();
 
   constructor(remote: Remote, options: ConnectOptions) {
@@ -55,12 +58,10 @@ export class Session {
 
   /** Ends everything under way when `signal` is aborted; undefined ends that arrangement. */
   stopOn(signal: AbortSignal | undefined): void {
+    this.#signal?.removeEventListener('abort', this.#stop);
     this.#signal = signal;
-    const stop = (): void => {
-      for (const connection of this.#open) connection.close();
-    };
-    if (signal?.aborted === true) stop();
-    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted === true) this.#stop();
+    signal?.addEventListener('abort', this.#stop, { once: true });
   }
 
   /** Something came forward: all attempts are there again. */

@@ -87,10 +87,10 @@ export async function matchingChunks(
   const { chunkBytes } = offer;
   const questions = new Questions(request);
   const matches = new RangeSet();
-  const offered = chunkCount(offer.size ?? 0, chunkBytes);
   const ours = chunkCount(target.size ?? 0, chunkBytes);
-  // The last chunk counts only where both files end with it, or go on after it.
-  const common = target.size === offer.size ? ours : Math.min(offered, ours) - 1;
+  // A chunk that one of the files ends in counts only where both do.
+  const shorter = Math.min(offer.size ?? 0, target.size ?? 0);
+  const common = target.size === offer.size ? ours : Math.floor(shorter / chunkBytes);
   const checksums = new SourceChecksums(target, chunkBytes, new Ledger());
   for (let first = 0; first * segmentChunks < common; first += batchSegments) {
     const last = Math.min(segmentCount(common), first + batchSegments);

@@ -19,7 +19,7 @@ import { FrameWriter } from './frame-writer.ts';
 import { agreeLimits, PreambleReader } from './greeting.ts';
 import type { Block, InputBuffer } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
-import { type Carrier, Request } from './request.ts';
+import { type Carrier, type OnWritten, Request } from './request.ts';
 
 export interface ConnectionOptions {
   /** Only a client opens requests. */
@@ -271,7 +271,12 @@ export class Connection implements Carrier {
     const role: Speaker = openedBySender.has(frame.type) ? 'sender' : 'receiver';
     const request = new Request(this.#lastRequest, role, this);
     this.#requests.set(request.id, request);
-    request.say({ ...frame, request: request.id });
+    try {
+      request.say({ ...frame, request: request.id });
+    } catch (error) {
+      this.#requests.delete(request.id);
+      throw error;
+    }
     return request;
   }
 
@@ -296,8 +301,9 @@ export class Connection implements Carrier {
     indexes: readonly number[],
     slices: readonly Uint8Array[],
     sums: readonly bigint[],
+    onWritten?: OnWritten,
   ): Promise<void> {
-    await this.#writer.chunks({ request, indexes, slices, sums }, this.#maySay(request));
+    await this.#writer.chunks({ request, indexes, slices, sums, onWritten }, this.#maySay(request));
   }
 
   /** Whether a request still goes on: nothing may follow a last word. */

@@ -5,6 +5,7 @@ import { chunkCode } from '../protocol/frames.ts';
 import { encodeHeader, headerBytes } from '../protocol/header.ts';
 import { SendWindow } from './flow.ts';
 import { transferLimits } from './limits.ts';
+import type { OnWritten } from './request.ts';
 import { Signal } from './signal.ts';
 
 /** Chunks of one request that leave together. */
@@ -13,6 +14,7 @@ export interface ChunkRun {
   readonly indexes: readonly number[];
   readonly slices: readonly Uint8Array[];
   readonly sums: readonly bigint[];
+  readonly onWritten?: OnWritten | undefined;
 }
 
 export class FrameWriter {
@@ -64,7 +66,7 @@ export class FrameWriter {
 
   /** Writes chunks in portions that fit the peer's window; settles when slices may be reused. */
   async chunks(run: ChunkRun, mayWrite: () => boolean): Promise<void> {
-    const { request, indexes, slices, sums } = run;
+    const { request, indexes, slices, sums, onWritten } = run;
     const lengths = slices.map(({ length }) => length);
     const { limitBytes } = await this.#whenOpen();
     for (let from = 0, to = 0; from < slices.length; from = to) {
@@ -74,6 +76,8 @@ export class FrameWriter {
         to += 1;
       } while (to < slices.length && bytes + (lengths[to] as number) <= limitBytes);
       if (!(await this.#turn(bytes, mayWrite))) return;
+      // What the socket holds may have left, whatever becomes of the connection.
+      onWritten?.(bytes);
       await this.#writeChunks({
         request,
         indexes: indexes.slice(from, to),

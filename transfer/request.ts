@@ -5,6 +5,9 @@ import { type FerryError, ProtocolError, TransferError } from '../protocol/error
 import type { ChunkFrame, ControlFrame, Frame, FrameOf } from '../protocol/frames.ts';
 import type { Block } from './input-buffer.ts';
 
+/** Hears how many payload bytes were handed to the socket, in the moment they are. */
+export type OnWritten = (bytes: number) => void;
+
 /** What a request needs of its connection. */
 export interface Carrier {
   /** Names the run of the program at the other end. */
@@ -17,6 +20,7 @@ export interface Carrier {
     indexes: readonly number[],
     slices: readonly Uint8Array[],
     sums: readonly bigint[],
+    onWritten?: OnWritten,
   ): Promise<void>;
   /** Bulk payload bytes are done with. */
   consumed(bytes: number): void;
@@ -123,9 +127,10 @@ export class Request {
     indexes: readonly number[],
     slices: readonly Uint8Array[],
     sums: readonly bigint[],
+    onWritten?: OnWritten,
   ): Promise<void> {
     if (this.over) return;
-    await this.carrier.sayChunks(this.id, indexes, slices, sums);
+    await this.carrier.sayChunks(this.id, indexes, slices, sums, onWritten);
     this.progressed();
   }
 

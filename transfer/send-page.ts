@@ -136,9 +136,11 @@ class OutgoingPage {
         );
       const run = wanted.map((i) => slices[i] as Uint8Array);
       const runIndexes = wanted.map((i) => indexes[i] as number);
-      await this.#request.sayChunks(runIndexes, run, run.map(checksum));
-      const bytes = run.reduce((sum, { length }) => sum + length, 0);
-      this.#onSent(bytes, repeated ? run.length : 0);
+      let repeats = repeated ? run.length : 0;
+      await this.#request.sayChunks(runIndexes, run, run.map(checksum), (written) => {
+        this.#onSent(written, repeats);
+        repeats = 0;
+      });
     }
   }
 

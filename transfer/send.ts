@@ -255,8 +255,10 @@ class SendLane {
       sums.push(sum);
     }
     if (indexes.length === 0) return;
-    await this.#request.sayChunks(indexes, slices, sums);
-    options.onSent?.(bytes, repeated);
+    await this.#request.sayChunks(indexes, slices, sums, (written) => {
+      options.onSent?.(written, repeated);
+      repeated = 0;
+    });
   }
 
   /** Fills `buffer` with the chunks of `range`; gives fewer bytes only where the file ends. */

@@ -86,11 +86,11 @@ async function runTask(
       release = () => lock.release();
     }
     const { connect } = await import('../ferry.ts');
-    const dialled = connect(remote, task.connect, (event) => {
+    const onRetry = (event: FerryEvent): void => {
       void start(null);
       void renderer.show(event);
-    });
-    ferry = await untilAborted(dialled, signal, (late) => void close(late));
+    };
+    ferry = await connect(remote, task.connect, onRetry, signal);
     await start(ferry.agreed);
     return await showAll(ferry, task, renderer, signal);
   } catch (error) {
@@ -150,16 +150,12 @@ async function showAll(
 const carriesOn = new Set([5, 30, 130, 143]);
 
 /** Settles as `promise` does, or rejects with the reason when the signal comes first. */
-async function untilAborted<T>(
-  promise: Promise<T>,
-  signal: AbortSignal,
-  late: (value: T) => void = () => undefined,
-): Promise<T> {
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   return await new Promise<T>((resolve, reject) => {
     const abort = (): void => {
       reject(signal.reason as Error);
-      promise.then(late, () => undefined);
+      promise.catch(() => undefined);
     };
     signal.addEventListener('abort', abort);
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));

@@ -2,7 +2,7 @@
 import { decodeEntry, type Entry, encodeEntry } from '../entry.ts';
 import { codeToError, errorToCode, type FailureName, ProtocolError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { type Codec, idBytes } from './codec.ts';
+import { type Codec, idBytes, readPath, writePath } from './codec.ts';
 import { writeMessage } from './connection.ts';
 import type { Operation } from './requests.ts';
 import { type Policy, readPolicy, writePolicy } from './transfer.ts';
@@ -17,13 +17,13 @@ export const fetch: Codec<Fetch> = {
   code: 0x30,
   scope: 'request',
   encode(writer, body) {
-    writer.text(body.base).u16(body.paths.length);
-    for (const path of body.paths) writer.text(path);
+    writePath(writer, body.base).u16(body.paths.length);
+    for (const path of body.paths) writePath(writer, path);
   },
   decode(reader) {
-    const base = reader.text(limits.pathBytes);
+    const base = readPath(reader);
     const count = reader.count(limits.pageFiles);
-    return { base, paths: Array.from({ length: count }, () => reader.text(limits.pathBytes)) };
+    return { base, paths: Array.from({ length: count }, () => readPath(reader)) };
   },
 };
 
@@ -43,13 +43,13 @@ export const offers: Codec<Offers> = {
   code: 0x31,
   scope: 'request',
   encode(writer, body) {
-    writePolicy(writer.bytes(body.operation).text(body.base), body.policy);
+    writePolicy(writePath(writer.bytes(body.operation), body.base), body.policy);
     writer.flag(body.eager).u16(body.entries.length);
     for (const entry of body.entries) encodeEntry(writer, entry);
   },
   decode(reader) {
     const operation = reader.bytes(idBytes);
-    const base = reader.text(limits.pathBytes);
+    const base = readPath(reader);
     const policy = readPolicy(reader);
     const eager = reader.flag();
     const count = reader.count(limits.pageFiles);

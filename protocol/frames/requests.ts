@@ -3,7 +3,7 @@ import type { Reader } from '../bytes.ts';
 import { decodeEntry, type Entry, encodeEntry } from '../entry.ts';
 import { ProtocolError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { type Codec, type Empty, emptyCodec, idBytes } from './codec.ts';
+import { type Codec, type Empty, emptyCodec, idBytes, readPath, writePath } from './codec.ts';
 
 /** A request that changes something names its operation, so that a lost answer can be asked again. */
 export interface Operation {
@@ -18,16 +18,14 @@ export interface List {
   readonly contentTypes: boolean;
 }
 
-const path = (reader: Reader): string => reader.text(limits.pathBytes);
-
 /** Entries below a folder, in pages; parents come before what they hold. */
 export const list: Codec<List> = {
   code: 0x10,
   scope: 'request',
   encode: (writer, body) =>
-    void writer.text(body.path).flag(body.recursive).flag(body.contentTypes),
+    void writePath(writer, body.path).flag(body.recursive).flag(body.contentTypes),
   decode: (reader) => ({
-    path: path(reader),
+    path: readPath(reader),
     recursive: reader.flag(),
     contentTypes: reader.flag(),
   }),
@@ -36,18 +34,19 @@ export const list: Codec<List> = {
 export const stat: Codec<{ readonly path: string }> = {
   code: 0x11,
   scope: 'request',
-  encode: (writer, body) => void writer.text(body.path),
-  decode: (reader) => ({ path: path(reader) }),
+  encode: (writer, body) => void writePath(writer, body.path),
+  decode: (reader) => ({ path: readPath(reader) }),
 };
 
 /** Makes a folder; with `parents` also those above it, and one that exists is no error. */
 export const mkdir: Codec<Operation & { readonly path: string; readonly parents: boolean }> = {
   code: 0x12,
   scope: 'request',
-  encode: (writer, body) => void writer.bytes(body.operation).text(body.path).flag(body.parents),
+  encode: (writer, body) =>
+    void writePath(writer.bytes(body.operation), body.path).flag(body.parents),
   decode: (reader) => ({
     operation: reader.bytes(idBytes),
-    path: path(reader),
+    path: readPath(reader),
     parents: reader.flag(),
   }),
 };
@@ -56,10 +55,11 @@ export const mkdir: Codec<Operation & { readonly path: string; readonly parents:
 export const remove: Codec<Operation & { readonly path: string; readonly recursive: boolean }> = {
   code: 0x13,
   scope: 'request',
-  encode: (writer, body) => void writer.bytes(body.operation).text(body.path).flag(body.recursive),
+  encode: (writer, body) =>
+    void writePath(writer.bytes(body.operation), body.path).flag(body.recursive),
   decode: (reader) => ({
     operation: reader.bytes(idBytes),
-    path: path(reader),
+    path: readPath(reader),
     recursive: reader.flag(),
   }),
 };
@@ -68,8 +68,13 @@ export const remove: Codec<Operation & { readonly path: string; readonly recursi
 export const rename: Codec<Operation & { readonly from: string; readonly to: string }> = {
   code: 0x14,
   scope: 'request',
-  encode: (writer, body) => void writer.bytes(body.operation).text(body.from).text(body.to),
-  decode: (reader) => ({ operation: reader.bytes(idBytes), from: path(reader), to: path(reader) }),
+  encode: (writer, body) =>
+    void writePath(writePath(writer.bytes(body.operation), body.from), body.to),
+  decode: (reader) => ({
+    operation: reader.bytes(idBytes),
+    from: readPath(reader),
+    to: readPath(reader),
+  }),
 };
 
 /** What a checksum stands for. */
@@ -96,9 +101,12 @@ export const checksums: Codec<Checksums> = {
   code: 0x15,
   scope: 'request',
   encode: (writer, body) =>
-    void writer.text(body.path).u8(levels.indexOf(body.level)).u53(body.first).u53(body.count),
+    void writePath(writer, body.path)
+      .u8(levels.indexOf(body.level))
+      .u53(body.first)
+      .u53(body.count),
   decode: (reader) => ({
-    path: path(reader),
+    path: readPath(reader),
     level: readLevel(reader),
     first: reader.u53(),
     count: reader.u53(),

@@ -5,7 +5,7 @@ import { ProtocolError } from '../errors.ts';
 import { FieldWriter, readFields } from '../fields.ts';
 import { limits } from '../limits.ts';
 import type { Range } from '../ranges.ts';
-import { type Codec, idBytes } from './codec.ts';
+import { type Codec, idBytes, readPath, writePath } from './codec.ts';
 import { type Level, levels, readLevel } from './requests.ts';
 
 export const overwrites = ['always', 'newer', 'never'] as const;
@@ -64,8 +64,8 @@ export interface Download {
 export const download: Codec<Download> = {
   code: 0x20,
   scope: 'request',
-  encode: (writer, body) => void writer.text(body.path).flag(body.sha256),
-  decode: (reader) => ({ path: reader.text(limits.pathBytes), sha256: reader.flag() }),
+  encode: (writer, body) => void writePath(writer, body.path).flag(body.sha256),
+  decode: (reader) => ({ path: readPath(reader), sha256: reader.flag() }),
 };
 
 /** What the sender has. In an upload it opens the request, in a download it answers `download`. */
@@ -110,7 +110,7 @@ export const offer: Codec<Offer> = {
   scope: 'request',
   encode(writer, body) {
     new FieldWriter()
-      .add(offerTags.path, body.path, (w, value) => w.text(value))
+      .add(offerTags.path, body.path, (w, value) => writePath(w, value))
       .add(offerTags.size, body.size, (w, value) => w.u53(value))
       .add(offerTags.mtimeNs, body.mtimeNs, (w, value) => w.i64(value))
       .add(offerTags.mode, body.mode, (w, value) => w.u16(value))
@@ -129,7 +129,7 @@ export const offer: Codec<Offer> = {
       throw new ProtocolError('protocol', 'An offer needs something this version lacks.');
     }
     return {
-      path: fields.required(offerTags.path, (r) => r.text(limits.pathBytes)),
+      path: fields.required(offerTags.path, readPath),
       size: fields.optional(offerTags.size, (r) => r.u53()),
       mtimeNs: fields.required(offerTags.mtimeNs, (r) => r.i64()),
       mode: fields.required(offerTags.mode, readMode),

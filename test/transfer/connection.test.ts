@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import { FerryError, type ProtocolError } from '../../protocol/errors.ts';
+import { FerryError, type ProtocolError, TransferError } from '../../protocol/errors.ts';
 import { type ControlFrame, encodeFrame } from '../../protocol/frames.ts';
 import { encodeHeader, type Header, headerBytes } from '../../protocol/header.ts';
 import { limits } from '../../protocol/limits.ts';
@@ -578,3 +578,16 @@ test('features are those that both sides name', async (t: ExecutionContext) => {
 function encodeHeaderInto(header: Header, bytes: Uint8Array, view: DataView): void {
   encodeHeader(header, bytes, view, 0);
 }
+
+test('a path that no reader would take is refused here, and the connection goes on', async (t) => {
+  const { client } = join(new TestDaemon());
+  await client.ready;
+  const path = 'a'.repeat(4_097);
+  const error = t.throws(() => client.open({ type: 'stat', request: 0, path }), {
+    instanceOf: TransferError,
+  });
+  t.is(error.failure, 'bad-path');
+  t.is(client.openRequests, 0);
+  const request = client.open({ type: 'stat', request: 0, path: '' });
+  t.is((await answerOf(request, 'entry')).entry.kind, 'directory');
+});

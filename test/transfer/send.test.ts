@@ -313,3 +313,23 @@ test('a source that fails to read ends its request alone', async (t) => {
     connection.close();
   }
 });
+
+test('what was handed to the socket counts as sent, though the connection is lost before it left', async (t) => {
+  const { connection, peer, link } = rawDaemon({
+    toDaemon: { stallAt: 100_000, bufferBytes: 1_000 },
+  });
+  peer.greet();
+  await connection.ready;
+  const source = sourceOf(contentOf(2_000_000));
+  const request = connection.open({ request: 0, ...offerOf(source) });
+  const counts = new Counts();
+  const done = newSending(source, {}, counts).serve(request);
+  const range = { start: 0, end: 31 };
+  const transfer = new Uint8Array(16);
+  await peer.next('offer');
+  peer.say({ type: 'want', request: 1, round: 1, transfer, epoch: 1, last: true, ranges: [range] });
+  await until(() => link.toDaemon.deliveredBytes >= 100_000, 'the stall');
+  link.cut();
+  t.is(await failureOf(done), 'connection-lost');
+  t.true(counts.bytes >= link.toDaemon.deliveredBytes - 1_000, `${counts.bytes} counted`);
+});
