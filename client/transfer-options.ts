@@ -1,5 +1,6 @@
 /** Settings of uploads and downloads, with their defaults. */
 import type { Overwrite, Policy } from '../protocol/frames/transfer.ts';
+import type { Binding } from '../transfer/authentication.ts';
 
 /** Which paths take part; see filter.ts. */
 export interface Selection {
@@ -58,12 +59,33 @@ export interface ConnectOptions {
   readonly retryFirst: boolean;
   /** A transfer that doesn't come forward for so long is given up and tried again. */
   readonly timeoutMs: number;
+  readonly credentials: Credentials;
 }
+
+/** What the two ends know each other by. */
+export interface Credentials {
+  /** 32 bytes; undefined: none, which only a daemon without tokens accepts. */
+  readonly token: Uint8Array | undefined;
+  /** SHA-256 of the daemon's certificate (DER), which must be exactly this one. */
+  readonly pin: Uint8Array | undefined;
+  /** PEM of the authorities that must have signed the daemon's certificate; undefined: the system's. */
+  readonly ca: string | undefined;
+  /** What proofs are bound to under TLS; `none` only where a proxy ends the TLS. */
+  readonly binding: Binding;
+}
+
+export const noCredentials: Credentials = {
+  token: undefined,
+  pin: undefined,
+  ca: undefined,
+  binding: 'exporter',
+};
 
 export const defaultConnectOptions: ConnectOptions = {
   retries: 5,
   retryFirst: false,
   timeoutMs: 60_000,
+  credentials: noCredentials,
 };
 
 /** What the receiver decides by. */

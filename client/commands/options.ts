@@ -10,6 +10,7 @@ import {
   type ConnectOptions,
   defaultConnectOptions,
   defaultTransferOptions,
+  noCredentials,
   type TransferOptions,
 } from '../transfer-options.ts';
 import { parseCount, parseDuration, parseRate, parseTimeout } from './values.ts';
@@ -100,6 +101,7 @@ export function connectOptions({ retries, timeout }: ParsedConnect): ConnectOpti
     retries: retries ?? defaultConnectOptions.retries,
     retryFirst: retries !== undefined,
     timeoutMs: timeout,
+    credentials: noCredentials,
   };
 }
 
