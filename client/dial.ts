@@ -1,11 +1,17 @@
 /** Opens a connection to a daemon. */
 import net from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { FerryError } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
+import { credentialOf } from '../transfer/authentication.ts';
+import { channelOf, unbound } from '../transfer/channel.ts';
 import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
+import type { Prover } from '../transfer/handshake.ts';
 import { InputBuffer } from '../transfer/input-buffer.ts';
 import type { Remote } from './remote.ts';
+import { checkDaemon, dialSecure } from './secure.ts';
+import type { Credentials } from './transfer-options.ts';
 
 export interface DialOptions {
   /** Names this run of the program on all its connections. */
@@ -14,6 +20,7 @@ export interface DialOptions {
   readonly timeoutMs: number;
   /** The connection's share of what may be on its way; by default all of it. */
   readonly inFlightBytes?: number;
+  readonly credentials: Credentials;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -23,27 +30,29 @@ const dialMs = 10_000;
 /** A connection that has greeted. Throws FerryError: `never-connected`, or what the daemon said. */
 export async function dial(remote: Remote, options: DialOptions): Promise<Connection> {
   const input = new InputBuffer();
-  const socket = net.connect({
-    host: remote.host,
-    port: remote.port,
-    noDelay: true,
-    onread: {
-      buffer: () => input.space(),
-      callback: (count) => input.filled(count),
-    },
-  });
+  const socket =
+    remote.scheme === 'ferry' ? dialSecure(remote, options.credentials) : dialPlain(remote, input);
   input.onResume = () => socket.resume();
+  socket.setNoDelay(true);
   const abort = (): void => void socket.destroy(options.signal?.reason as Error);
   options.signal?.addEventListener('abort', abort);
   try {
     await connected(socket, remote);
-    const told = { inFlightBytes: options.inFlightBytes ?? limits.inFlightBytes };
     const connection = new Connection(socket, input, {
       side: 'client',
-      hello: newHello(options.session, told),
+      hello: newHello(options.session, {
+        inFlightBytes: options.inFlightBytes ?? limits.inFlightBytes,
+      }),
+      prover: proverOn(socket, options.credentials),
       progressMs: options.timeoutMs,
       greetingMs: dialMs,
     });
+    // A TLS socket has no `onread`.
+    if (socket instanceof TLSSocket) {
+      socket.on('data', (bytes: Uint8Array) => {
+        if (!input.push(bytes)) socket.pause();
+      });
+    }
     await connection.ready.catch((error: unknown) => {
       throw notGreeted(remote, error as FerryError);
     });
@@ -56,12 +65,33 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
   }
 }
 
+function dialPlain({ host, port }: Remote, input: InputBuffer): net.Socket {
+  return net.connect({
+    host,
+    port,
+    onread: {
+      buffer: () => input.space(),
+      callback: (count) => input.filled(count),
+    },
+  });
+}
+
+/** How we prove ourselves on this socket. Throws FerryError when the daemon is the wrong one. */
+function proverOn(socket: net.Socket, credentials: Credentials): Prover | undefined {
+  const { token, binding } = credentials;
+  const isSecure = socket instanceof TLSSocket;
+  if (isSecure) checkDaemon(socket, credentials);
+  if (token === undefined) return undefined;
+  const channel = isSecure && binding === 'exporter' ? channelOf(socket) : unbound;
+  return { ...channel, credential: credentialOf(token) };
+}
+
 async function connected(socket: net.Socket, remote: Remote): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       socket.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }));
     }, dialMs);
-    socket.once('connect', () => {
+    socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', () => {
       clearTimeout(timer);
       resolve();
     });

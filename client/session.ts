@@ -81,8 +81,14 @@ export class Session {
   }
 
   async #dial(inFlightBytes: number = limits.inFlightBytes): Promise<Connection> {
-    const { timeoutMs } = this.#options;
-    const options = { session: this.#id, timeoutMs, inFlightBytes, signal: this.#signal };
+    const { timeoutMs, credentials } = this.#options;
+    const options = {
+      session: this.#id,
+      timeoutMs,
+      inFlightBytes,
+      credentials,
+      signal: this.#signal,
+    };
     const connection = await dial(this.#remote, options);
     if (this.#closed) connection.close();
     this.#open.add(connection);

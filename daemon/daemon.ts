@@ -6,12 +6,14 @@ import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
 import type { Storage } from '../transfer/storage.ts';
+import { type Identity, loadIdentity } from './certificate.ts';
 import type { Logger } from './log.ts';
 import type { DaemonOptions, ShareOption } from './options.ts';
 import { MemoryRegistry } from './registry.ts';
 import { Service } from './serve.ts';
 import { Server } from './server.ts';
 import { Shares } from './shares.ts';
+import { openTokens } from './tokens.ts';
 
 export interface Daemon {
   readonly address: AddressInfo;
@@ -26,10 +28,15 @@ export async function startDaemon(
   log: Logger,
 ): Promise<Daemon> {
   checkNetwork(options);
+  const tokens = openTokens(stateFolder);
+  const identity = await identityOf(options, stateFolder);
   const shares = new Shares(await openShares(options, log));
   try {
     const service = new Service(shares, new MemoryRegistry(), log);
-    const server = new Server(service, options, log);
+    const limits = { connections: options.maxConnections };
+    const host = options.host ?? (options.plain ? '127.0.0.1' : '::');
+    const { port } = options;
+    const server = new Server(service, tokens, { host, port, identity, limits }, log);
     const address = await server.listen();
     noteAddress(stateFolder, address);
     const { durability } = options;
@@ -37,6 +44,8 @@ export async function startDaemon(
       { event: 'listening', host: address.address, port: address.port, durability },
       `listening on ${address.address}:${address.port}`,
     );
+    if (options.plain)
+      log.warn({ event: 'plain' }, 'plain TCP: what passes can be read on its way');
     if (durability === 'none') log.warn({ event: 'durability' }, 'nothing is synced to disk');
     return {
       address,
@@ -56,20 +65,25 @@ export async function startDaemon(
 
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
-/** Until there are tokens, whoever reaches the port reads and writes: it must be this machine. */
-function checkNetwork({ plain, host }: DaemonOptions): void {
-  if (!plain) {
-    throw new FerryError(
-      'usage',
-      'TLS is not there yet: start ferryd with --plain to serve this machine without encryption.',
-    );
+/** Without TLS everybody on the way reads and changes what passes: it must be this machine. */
+function checkNetwork({ plain, host, allowPlainNetwork }: DaemonOptions): void {
+  if (!plain || allowPlainNetwork || host === undefined || loopback.test(host)) return;
+  throw new FerryError(
+    'usage',
+    `With --plain ferryd listens on loopback only, not on ${host}: what passes could be read and changed on its way. Leave --plain out, or add --allow-plain-network.`,
+  );
+}
+
+async function identityOf(
+  { plain, tlsCert, tlsKey }: DaemonOptions,
+  stateFolder: string,
+): Promise<Identity | undefined> {
+  if (plain) return undefined;
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new FerryError('usage', 'Give --tls-cert and --tls-key together.');
   }
-  if (!loopback.test(host)) {
-    throw new FerryError(
-      'usage',
-      `With --plain ferryd listens on loopback only, not on ${host}: anybody could read and write.`,
-    );
-  }
+  const files = tlsCert && tlsKey ? { cert: tlsCert, key: tlsKey } : undefined;
+  return await loadIdentity(stateFolder, files);
 }
 
 async function openShares(

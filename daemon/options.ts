@@ -17,9 +17,13 @@ export interface ShareOption {
 
 export interface DaemonOptions {
   readonly shares: readonly ShareOption[];
-  readonly host: string;
+  /** Undefined: all addresses with TLS, loopback without. */
+  readonly host: string | undefined;
   readonly port: number;
   readonly plain: boolean;
+  readonly allowPlainNetwork: boolean;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
   /** Undefined: by XDG. */
   readonly state: string | undefined;
   readonly durability: 'fsync' | 'none';
@@ -45,7 +49,7 @@ function parseShare(text: string, before: ShareOption[]): ShareOption[] {
 }
 
 interface Address {
-  readonly host: string;
+  readonly host: string | undefined;
   readonly port: number;
 }
 
@@ -57,7 +61,7 @@ function parseAddress(text: string): Address {
     throw new InvalidArgumentError('Write it as host:port, an IPv6 address in brackets.');
   }
   const host = match[1] ?? match[2] ?? '';
-  return { host: host === '' ? '127.0.0.1' : host, port };
+  return { host: host === '' ? undefined : host, port };
 }
 
 function positiveInteger(text: string): number {
@@ -72,6 +76,9 @@ interface Parsed {
   share: ShareOption[];
   listen: Address;
   plain?: true;
+  allowPlainNetwork?: true;
+  tlsCert?: string;
+  tlsKey?: string;
   state?: string;
   durability: 'fsync' | 'none';
   maxConnections: number;
@@ -94,9 +101,15 @@ export function daemonCommand(run: (options: DaemonOptions) => Promise<void>): C
     .addOption(
       new Option('--listen <host:port>', 'address to listen on; port 0 takes a free one')
         .argParser(parseAddress)
-        .default(parseAddress(''), `127.0.0.1:${defaultPort}`),
+        .default(
+          parseAddress(''),
+          `port ${defaultPort} of all addresses; with --plain of loopback`,
+        ),
     )
-    .option('--plain', 'plain TCP, without encryption or authentication')
+    .option('--plain', 'plain TCP, without encryption')
+    .option('--allow-plain-network', 'with --plain, listen beyond loopback')
+    .option('--tls-cert <file>', 'certificate chain (PEM), in place of one of its own')
+    .option('--tls-key <file>', 'its private key (PEM)')
     .option('--state <folder>', "where the daemon keeps its own files (default: by XDG's rules)")
     .addOption(
       new Option('--durability <how>', 'none skips every fsync: for measuring only')
@@ -134,6 +147,9 @@ Examples:
         shares: parsed.share.length > 0 ? parsed.share : [single],
         ...parsed.listen,
         plain: parsed.plain ?? false,
+        allowPlainNetwork: parsed.allowPlainNetwork ?? false,
+        tlsCert: parsed.tlsCert,
+        tlsKey: parsed.tlsKey,
         state: parsed.state,
         durability: parsed.durability,
         maxConnections: parsed.maxConnections,

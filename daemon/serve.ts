@@ -6,6 +6,7 @@ import { limits } from '../protocol/limits.ts';
 import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
 import { Downloads } from './downloads.ts';
+import type { Peer } from './grant.ts';
 import type { Logger } from './log.ts';
 import type { TransferRegistry } from './registry.ts';
 import { OperationResults } from './results.ts';
@@ -41,15 +42,19 @@ export class Service {
   }
 
   /** Serves a request in the background; `settled` waits for it. */
-  begin(request: Request, frame: ControlFrame, peer: string): void {
+  begin(request: Request, frame: ControlFrame, peer: Peer): void {
     const serving = this.serve(request, frame, peer).finally(() => this.#serving.delete(serving));
     this.#serving.add(serving);
   }
 
   /** Serves one request from the frame that opened it to its end. */
-  async serve(request: Request, frame: ControlFrame, peer: string): Promise<void> {
+  async serve(request: Request, frame: ControlFrame, peer: Peer): Promise<void> {
     const startedAtMs = performance.now();
-    const log = this.#log.child({ peer, request: frame.type });
+    const log = this.#log.child({
+      peer: peer.address,
+      token: peer.grant.name,
+      request: frame.type,
+    });
     // Until a handler listens in its own way, all that may come is the end.
     request.listen({ onFrame: () => undefined, onFailed: () => undefined });
     try {

@@ -1,42 +1,68 @@
 /** Listens, and makes a connection of each socket that is let in. */
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
-import { FerryError, TransferError } from '../protocol/errors.ts';
-import { encodeFrame } from '../protocol/frames.ts';
-import { encodePreamble, versions } from '../protocol/preamble.ts';
+import type { Duplex } from 'node:stream';
+import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
+import { unbound } from '../transfer/channel.ts';
 import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
+import type { Channel, Verifier } from '../transfer/handshake.ts';
 import { InputBuffer } from '../transfer/input-buffer.ts';
 import { transferLimits } from '../transfer/limits.ts';
 import { readInto } from './accepted.ts';
+import { type AdmissionLimits, Admissions, type Place } from './admissions.ts';
+import type { Identity } from './certificate.ts';
+import type { Grant } from './grant.ts';
 import type { Logger } from './log.ts';
+import { Penalties } from './penalties.ts';
+import { secure } from './secure.ts';
 import type { Service } from './serve.ts';
 
 export interface ServerOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  readonly maxConnections: number;
+  /** Undefined: plain TCP. */
+  readonly identity: Identity | undefined;
+  readonly limits?: Partial<AdmissionLimits>;
+  readonly greetingMs?: number | undefined;
   readonly progressMs?: number | undefined;
   /** Time for requests under way to come to their end when the daemon stops. */
   readonly graceMs?: number | undefined;
+}
+
+/** Who may come in. */
+export interface Keyring {
+  /** The grant of a token that is valid now. */
+  find(id: Uint8Array): Grant | undefined;
+}
+
+interface Guest {
+  readonly connection: Connection;
+  /** Of its token, once it proved one. */
+  id: Uint8Array | undefined;
 }
 
 const defaultGraceMs = 3_000;
 
 export class Server {
   readonly #service: Service;
+  readonly #keyring: Keyring;
   readonly #options: ServerOptions;
   readonly #log: Logger;
   readonly #server: net.Server;
-  readonly #connections = new Set<Connection>();
+  readonly #admissions: Admissions;
+  readonly #penalties = new Penalties();
+  readonly #guests = new Set<Guest>();
   /** Names this run of the daemon. */
   readonly #session = randomBytes(16);
 
-  constructor(service: Service, options: ServerOptions, log: Logger) {
+  constructor(service: Service, keyring: Keyring, options: ServerOptions, log: Logger) {
     this.#service = service;
+    this.#keyring = keyring;
     this.#options = options;
     this.#log = log;
+    this.#admissions = new Admissions(options.limits);
     this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
   }
 
@@ -56,61 +82,129 @@ export class Server {
   }
 
   #accept(socket: net.Socket): void {
-    const peer = socket.remoteAddress ?? 'unknown';
-    if (this.#connections.size >= this.#options.maxConnections) {
-      socket.on('error', () => socket.destroy());
-      // What it says is read and dropped: unread bytes would reset the answer, and keep the socket.
-      socket.resume();
-      socket.end(tooMany());
-      setTimeout(() => socket.destroy(), transferLimits.lingerMs).unref();
-      this.#log.warn({ event: 'refused', peer }, 'too many connections');
+    const startedAtMs = performance.now();
+    const address = addressOf(socket);
+    let end = (): void => void socket.destroy();
+    const place = this.#admissions.enter(address, () => end());
+    const input = new InputBuffer();
+    const greet = (link: Duplex, channel: Channel): void => {
+      end = () => link.destroy();
+      const spentMs = performance.now() - startedAtMs;
+      this.#greet(link, input, this.#verifier(channel, address, place), address, spentMs);
+    };
+    const { identity, greetingMs = transferLimits.greetingMs } = this.#options;
+    if (identity === undefined) {
+      const link = readInto(input, socket);
+      link.setNoDelay(true);
+      link.once('close', () => place.leave());
+      greet(link, unbound);
       return;
     }
-    const input = new InputBuffer();
-    const link = readInto(input, socket);
-    link.setNoDelay(true);
+    socket.setNoDelay(true);
+    const deadline = setTimeout(() => socket.destroy(), greetingMs);
+    socket.once('close', () => {
+      clearTimeout(deadline);
+      place.leave();
+    });
+    secure(socket, identity, input, (link, channel) => {
+      clearTimeout(deadline);
+      greet(link, channel);
+    });
+  }
+
+  #verifier(channel: Channel, address: string, place: Place): Verifier {
+    return {
+      ...channel,
+      keyOf: (id) => this.#keyring.find(id)?.key,
+      admit: (id) => {
+        this.#penalties.clear(address);
+        place.admit(nameOf(id), this.#keyring.find(id)?.maxConnections);
+      },
+      refuse: () => {
+        this.#log.warn({ event: 'refused', peer: address, reason: 'token' }, 'no valid token');
+        return this.#penalties.failed(address);
+      },
+    };
+  }
+
+  #greet(
+    link: Duplex,
+    input: InputBuffer,
+    verifier: Verifier,
+    address: string,
+    spentMs: number,
+  ): void {
+    const { greetingMs = transferLimits.greetingMs, progressMs } = this.#options;
     const connection = new Connection(link, input, {
       side: 'daemon',
       hello: newHello(this.#session),
-      onRequest: (request, frame) => this.#service.begin(request, frame, peer),
-      ...(this.#options.progressMs === undefined ? {} : { progressMs: this.#options.progressMs }),
+      verifier: {
+        ...verifier,
+        admit: (id) => {
+          verifier.admit(id);
+          guest.id = id;
+        },
+      },
+      onRequest: (request, frame) => {
+        const grant = guest.id && this.#keyring.find(guest.id);
+        if (grant === undefined) connection.close(noLongerValid());
+        else this.#service.begin(request, frame, { address, grant });
+      },
+      greetingMs: Math.max(0, greetingMs - spentMs),
+      ...(progressMs === undefined ? {} : { progressMs }),
     });
-    this.#connections.add(connection);
-    this.#log.debug({ event: 'connected', peer }, 'connected');
+    const guest: Guest = { connection, id: undefined };
+    this.#guests.add(guest);
+    this.#log.debug({ event: 'connected', peer: address }, 'connected');
     void connection.closed.then((error) => {
-      this.#connections.delete(connection);
+      this.#guests.delete(guest);
       const reason = error?.message;
-      this.#log.debug({ event: 'disconnected', peer, reason }, 'disconnected');
+      this.#log.debug({ event: 'disconnected', peer: address, reason }, 'disconnected');
     });
+  }
+
+  /** Ends the connections of tokens that are not valid any more. */
+  dropRevoked(): void {
+    for (const { connection, id } of this.#guests) {
+      if (id !== undefined && this.#keyring.find(id) === undefined) {
+        connection.close(noLongerValid());
+      }
+    }
+  }
+
+  get connections(): { admitted: number; pending: number } {
+    const { admitted, pending } = this.#admissions;
+    return { admitted, pending };
   }
 
   /** Stops: no new connections, a moment for what is under way, then what is left is cut off. */
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const connection of this.#connections) connection.goodbye();
+    const connections = [...this.#guests].map(({ connection }) => connection);
+    for (const connection of connections) connection.goodbye();
     const deadline = performance.now() + (this.#options.graceMs ?? defaultGraceMs);
-    const busy = (): boolean => [...this.#connections].some(({ openRequests }) => openRequests > 0);
+    const busy = (): boolean => connections.some(({ openRequests }) => openRequests > 0);
     while (busy() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const stopping = new FerryError('stopping', 'The daemon is stopping.');
     this.#service.stop(new TransferError('stopping', stopping.message));
-    const ended = [...this.#connections].map(({ closed: over }) => over);
-    for (const connection of this.#connections) connection.close(busy() ? stopping : undefined);
-    await Promise.all(ended);
+    for (const connection of connections) connection.close(busy() ? stopping : undefined);
+    await Promise.all(connections.map(({ closed: over }) => over));
+    this.#admissions.close();
     await closed;
   }
 }
 
-function tooMany(): Uint8Array {
-  const error = {
-    failure: 'connections',
-    message: 'The daemon has too many connections.',
-  } as const;
-  return Buffer.concat([
-    encodePreamble(versions),
-    encodeFrame({ type: 'error', request: 0, ...error }),
-  ]);
+const nameOf = (id: Uint8Array): string => Buffer.from(id).toString('hex');
+
+/** An IPv4 address is the same one when it comes over IPv6; a zone is this machine's own affair. */
+function addressOf({ remoteAddress = '' }: net.Socket): string {
+  return remoteAddress.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '') || 'unknown';
+}
+
+function noLongerValid(): ProtocolError {
+  return new ProtocolError('authentication', 'The token was revoked, or has expired.');
 }
 
 function cannotListen(cause: NodeJS.ErrnoException, host: string, port: number): FerryError {

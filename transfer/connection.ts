@@ -13,10 +13,17 @@ import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts'
 import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
 import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/frames.ts';
 import { headerBytes } from '../protocol/header.ts';
-import { encodePreamble, versions } from '../protocol/preamble.ts';
 import { ReceiveWindow } from './flow.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { agreeLimits, PreambleReader } from './greeting.ts';
+import { agreeLimits } from './greeting.ts';
+import {
+  ClientHandshake,
+  DaemonHandshake,
+  type Handshake,
+  type Prover,
+  Unproved,
+  type Verifier,
+} from './handshake.ts';
 import type { Block, InputBuffer } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import { type Carrier, type OnWritten, Request } from './request.ts';
@@ -25,6 +32,10 @@ export interface ConnectionOptions {
   /** Only a client opens requests. */
   readonly side: 'client' | 'daemon';
   readonly hello: Hello;
+  /** A client's token; undefined: it has none. */
+  readonly prover?: Prover | undefined;
+  /** By what a daemon knows its clients; undefined: it takes everybody. */
+  readonly verifier?: Verifier | undefined;
   /** A request of the peer, with the frame that opened it; the daemon's side needs it. */
   readonly onRequest?: (request: Request, frame: ControlFrame) => void;
   /** A request without progress for this long fails with `timeout`. */
@@ -35,7 +46,8 @@ export interface ConnectionOptions {
   readonly tickMs?: number;
 }
 
-type Phase = 'greeting' | 'open' | 'closed';
+/** A client without a valid proof is `refused`: it hears of it later, and nothing it says counts. */
+type Phase = 'greeting' | 'refused' | 'open' | 'closed';
 
 /** The frames by which the data's sender opens a request; all others are the receiver's. */
 const openedBySender: ReadonlySet<string> = new Set(['offer', 'offers', 'join']);
@@ -48,12 +60,12 @@ export class Connection implements Carrier {
   readonly #input: InputBuffer;
   readonly #options: ConnectionOptions;
   readonly #decoder: FrameDecoder;
-  readonly #preamble = new PreambleReader(versions);
+  readonly #handshake: Handshake;
+  #greetedBytes = 0;
   readonly #requests = new Map<number, Request>();
   readonly #ticker: NodeJS.Timeout;
   readonly #startedAtMs = performance.now();
   #phase: Phase = 'greeting';
-  #peer: Hello | undefined;
   #agreed: ToldLimits | undefined;
   readonly #writer: FrameWriter;
   #receiveWindow: ReceiveWindow;
@@ -78,6 +90,11 @@ export class Connection implements Carrier {
     this.#writer = new FrameWriter(link);
     this.#input = input;
     this.#options = options;
+    const write = (bytes: Uint8Array): void => this.#writer.write(bytes);
+    this.#handshake =
+      options.side === 'client'
+        ? new ClientHandshake(options.hello, options.prover, write)
+        : new DaemonHandshake(options.hello, options.verifier, write);
     const ours = options.hello.limits;
     this.#decoder = new FrameDecoder(ours.chunkBytesMax);
     this.#receiveWindow = new ReceiveWindow(
@@ -98,15 +115,13 @@ export class Connection implements Carrier {
     link.on('close', () => this.#lost());
     link.on('end', () => this.#lost());
     this.#ticker = setInterval(() => this.#tick(), options.tickMs ?? transferLimits.tickMs);
-    if (options.side === 'client') {
-      this.#writer.write(encodePreamble(versions));
-      this.#sayHello();
-    }
+    this.#handshake.begin();
   }
 
   get peer(): Hello {
-    if (this.#peer === undefined) throw new Error('The connection has not greeted yet.');
-    return this.#peer;
+    const { peer } = this.#handshake;
+    if (peer === undefined) throw new Error('The connection has not greeted yet.');
+    return peer;
   }
 
   get peerSession(): Uint8Array {
@@ -136,10 +151,6 @@ export class Connection implements Carrier {
     return [...this.#requests.values()].filter(({ isPage }) => isPage).length;
   }
 
-  #sayHello(): void {
-    this.#writer.write(encodeFrame({ type: 'hello', request: 0, ...this.#options.hello }));
-  }
-
   // ---- hearing -------------------------------------------------------------------------------
 
   /** Parses all whole frames of the block; gives the bytes that the next one needs. */
@@ -149,10 +160,16 @@ export class Connection implements Carrier {
       if (!this.#readPreamble(block)) return block.end - block.start + 1;
       for (;;) {
         if (this.#phase === 'closed') return 0;
-        const decoded = this.#decoder.next(block.bytes, block.view, block.start, block.end);
+        if (this.#phase === 'refused') block.start = block.end;
+        const { bytes, view, start } = block;
+        const decoded = this.#decoder.next(bytes, view, start, block.end);
+        if (this.#phase === 'greeting') this.#countGreeting(decoded?.length ?? 0);
         if (decoded === undefined) break;
         block.start += decoded.length;
-        this.#dispatch(decoded.frame, decoded.length - headerBytes);
+        if (this.#phase === 'greeting') {
+          const payload = bytes.subarray(start + headerBytes, start + decoded.length);
+          this.#greet(decoded.frame, payload);
+        } else this.#dispatch(decoded.frame, decoded.length - headerBytes);
       }
       for (const request of this.#requests.values()) request.readEnd();
     } catch (error) {
@@ -163,21 +180,30 @@ export class Connection implements Carrier {
 
   /** Whether the preamble is behind us. */
   #readPreamble(block: Block): boolean {
-    if (this.#preamble.done) return true;
-    block.start += this.#preamble.read(block.bytes.subarray(block.start, block.end));
-    if (!this.#preamble.done) return false;
-    const answers = this.#options.side === 'daemon';
-    if (answers) this.#writer.write(encodePreamble(versions));
-    this.#preamble.agree();
-    if (answers) this.#sayHello();
-    return true;
+    const { preamble } = this.#handshake;
+    if (preamble.done) return true;
+    const taken = preamble.read(block.bytes.subarray(block.start, block.end));
+    block.start += taken;
+    this.#greetedBytes += taken;
+    if (preamble.done) this.#handshake.preambleRead();
+    return preamble.done;
+  }
+
+  /** Who has not proved a token yet gets little room to talk. */
+  #countGreeting(bytes: number): void {
+    this.#greetedBytes += bytes;
+    const wanted = bytes === 0 ? this.#decoder.neededBytes : 0;
+    if (this.#greetedBytes + wanted > transferLimits.greetingBytes) {
+      throw new ProtocolError('protocol', 'The greeting is too long.');
+    }
+  }
+
+  #greet(frame: Frame, payload: Uint8Array): void {
+    this.#handshake.hear(frame, payload);
+    if (this.#handshake.done) this.#open();
   }
 
   #dispatch(frame: Frame, payloadBytes: number): void {
-    if (this.#phase === 'greeting') {
-      this.#hearHello(frame);
-      return;
-    }
     const bulkBytes = isBulk(frame.type) ? payloadBytes : 0;
     if (bulkBytes > 0) this.#receiveWindow.received(bulkBytes);
     if (frame.request === 0) {
@@ -202,20 +228,17 @@ export class Connection implements Carrier {
     else this.#options.onRequest?.(request, frame);
   }
 
-  #hearHello(frame: Frame): void {
-    if (frame.type === 'error') throw new ProtocolError(frame.failure, frame.message);
-    if (frame.type !== 'hello') {
-      throw new ProtocolError('protocol', 'The first frame is not a hello.');
-    }
-    this.#peer = frame;
+  /** The greeting is through: requests may come. */
+  #open(): void {
+    const { peer } = this;
     if (this.#options.side === 'client') {
       this.roundTripMs = performance.now() - this.#startedAtMs;
     }
-    this.#agreed = agreeLimits(this.#options.hello.limits, frame.limits);
+    this.#agreed = agreeLimits(this.#options.hello.limits, peer.limits);
     const ours = this.#options.hello.limits.inFlightBytes;
-    this.#writer.open(Math.min(ours, frame.limits.inFlightBytes));
+    this.#writer.open(Math.min(ours, peer.limits.inFlightBytes));
     this.#phase = 'open';
-    this.#resolveReady(frame);
+    this.#resolveReady(peer);
   }
 
   #hearConnection(frame: Frame): void {
@@ -267,6 +290,9 @@ export class Connection implements Carrier {
   /** Opens a request with its first frame (whose request id is filled in). */
   open(frame: ControlFrame): Request {
     if (this.#phase === 'closed') throw this.#failure ?? connectionLost();
+    if (this.#phase !== 'open' && this.#options.prover !== undefined) {
+      throw new Error('A request may not leave before the daemon has proved itself.');
+    }
     this.#lastRequest += 1;
     const role: Speaker = openedBySender.has(frame.type) ? 'sender' : 'receiver';
     const request = new Request(this.#lastRequest, role, this);
@@ -335,6 +361,7 @@ export class Connection implements Carrier {
 
   #tick(): void {
     const now = performance.now();
+    if (this.#phase === 'refused') return;
     if (this.#phase === 'greeting') {
       const { greetingMs = transferLimits.greetingMs } = this.#options;
       if (now - this.#startedAtMs > greetingMs) this.#end(timedOut('did not greet in time'));
@@ -380,16 +407,23 @@ export class Connection implements Carrier {
 
   /** Something thrown while we listened: the peer broke the rules, or we are broken. */
   #breach(error: unknown): void {
+    if (error instanceof Unproved && error.delayMs > 0 && this.#phase === 'greeting') {
+      this.#phase = 'refused';
+      const { delayMs, message } = error;
+      setTimeout(() => this.#breach(new ProtocolError('authentication', message)), delayMs).unref();
+      return;
+    }
     const failure =
       error instanceof FerryError
         ? error
         : new FerryError('internal', 'Something unexpected went wrong.', { cause: error });
     // Before a valid preamble nobody is told anything.
-    if (this.#preamble.done && this.#phase !== 'closed') {
+    const isToldToPeer = this.#handshake.preamble.done;
+    if (isToldToPeer && this.#phase !== 'closed') {
       const { failure: name, message } = failure;
       this.#writer.write(encodeFrame({ type: 'error', request: 0, failure: name, message }));
     }
-    this.#end(failure, this.#preamble.done);
+    this.#end(failure, isToldToPeer);
   }
 
   #lost(cause?: Error): void {

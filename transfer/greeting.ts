@@ -11,6 +11,7 @@ import { limits } from '../protocol/limits.ts';
 import {
   agreeVersion,
   decodePreamble,
+  encodePreamble,
   maybePreamble,
   type Preamble,
   preambleBytes,
@@ -21,7 +22,8 @@ import { version } from './version.ts';
 export class PreambleReader {
   readonly #ours: Preamble;
   #theirs: Preamble | undefined;
-  #skippedBytes = 0;
+  readonly #extension: Uint8Array[] = [];
+  #extensionBytes = 0;
 
   constructor(ours: Preamble) {
     this.#ours = ours;
@@ -29,7 +31,7 @@ export class PreambleReader {
 
   /** Whether it was read whole, its extension included. */
   get done(): boolean {
-    return this.#theirs !== undefined && this.#skippedBytes === this.#theirs.extensionBytes;
+    return this.#theirs !== undefined && this.#extensionBytes === this.#theirs.extensionBytes;
   }
 
   /** Takes what it needs from the start of `bytes`, gives how many that was. */
@@ -42,9 +44,17 @@ export class PreambleReader {
       this.#theirs = decodePreamble(bytes);
       return preambleBytes + this.read(bytes.subarray(preambleBytes));
     }
-    const skip = Math.min(bytes.length, this.#theirs.extensionBytes - this.#skippedBytes);
-    this.#skippedBytes += skip;
-    return skip;
+    const missing = this.#theirs.extensionBytes - this.#extensionBytes;
+    const part = bytes.slice(0, missing);
+    this.#extension.push(part);
+    this.#extensionBytes += part.length;
+    return part.length;
+  }
+
+  /** As it was read, its extension included. */
+  get bytes(): Uint8Array {
+    if (this.#theirs === undefined) return new Uint8Array();
+    return Buffer.concat([encodePreamble(this.#theirs), ...this.#extension]);
   }
 
   /** Throws ProtocolError (`version`) when the two sides have no version in common. */

@@ -30,7 +30,9 @@ export const transferLimits = {
   heartbeatMs: 5 * second,
   /** A side that heard nothing for this long gives the connection up. */
   silenceMs: 20 * second,
-  /** Preamble and hello must be through by then. */
+  /** What a peer may say before it has proved its token: preamble, hello and proof. */
+  greetingBytes: 8 * KiB,
+  /** All that must be through by then. */
   greetingMs: 10 * second,
   /** A closed connection's last frames may take this long to leave. */
   lingerMs: 1 * second,

@@ -72,11 +72,6 @@ async function runTask(
     started = true;
     await renderer.show(startEvent(command, task, agreed));
   };
-  if (remote.scheme === 'ferry') {
-    await start(null);
-    const meant = remoteText({ ...remote, scheme: 'ferry+tcp' });
-    throw new FerryError('usage', `TLS is not there yet: use ${meant}.`);
-  }
   let release = async (): Promise<void> => undefined;
   let ferry: Ferry | undefined;
   try {

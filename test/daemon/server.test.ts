@@ -3,13 +3,14 @@ import test, { type ExecutionContext } from 'ava';
 import { pino } from 'pino';
 import { MemoryRegistry } from '../../daemon/registry.ts';
 import { Service } from '../../daemon/serve.ts';
-import { Server, type ServerOptions } from '../../daemon/server.ts';
+import { type Keyring, Server, type ServerOptions } from '../../daemon/server.ts';
 import { Shares } from '../../daemon/shares.ts';
 import { FerryError } from '../../protocol/errors.ts';
+import { unbound } from '../../transfer/channel.ts';
 import type { Connection } from '../../transfer/connection.ts';
 import { newHello } from '../../transfer/greeting.ts';
 import { MemoryStorage } from '../../transfer/memory-storage.ts';
-import { connectionOf, newSession, RawPeer } from '../transfer/helpers/ends.ts';
+import { connectionOf, newSession, RawPeer, testGrant } from '../transfer/helpers/ends.ts';
 import {
   answerOf,
   contentOf,
@@ -28,6 +29,16 @@ interface Running {
   readonly port: number;
 }
 
+const keyring: Keyring = {
+  find: (id) => (Buffer.compare(id, testGrant.id) === 0 ? testGrant : undefined),
+};
+
+/** Whether a question is answered. */
+async function stat(client: Connection): Promise<boolean> {
+  const request = client.open({ type: 'stat', request: 0, path: '' });
+  return (await failureOf(answerOf(request, 'entry'))) === undefined;
+}
+
 async function running(
   t: ExecutionContext,
   options: Partial<ServerOptions> = {},
@@ -37,7 +48,8 @@ async function running(
   const service = new Service(new Shares(new Map([['', storage]])), new MemoryRegistry(), log);
   const server = new Server(
     service,
-    { host: '127.0.0.1', port: 0, maxConnections: 64, ...options },
+    keyring,
+    { host: '127.0.0.1', port: 0, identity: undefined, ...options },
     log,
   );
   const { port } = await server.listen();
@@ -47,7 +59,11 @@ async function running(
 
 function dial(port: number): { client: Connection; socket: net.Socket } {
   const socket = net.connect(port, '127.0.0.1');
-  const client = connectionOf(socket, { side: 'client', hello: newHello(newSession()) });
+  const client = connectionOf(socket, {
+    side: 'client',
+    hello: newHello(newSession()),
+    prover: { ...unbound, credential: testGrant },
+  });
   return { client, socket };
 }
 
@@ -59,6 +75,7 @@ const closed = (socket: net.Socket): Promise<void> =>
 test('files go up and down over TCP', async (t) => {
   const { port, storage } = await running(t);
   const { client } = dial(port);
+  await client.ready;
   const content = contentOf(5_000_000);
   t.is((await upload(client, sourceOf(content))).outcome, 'stored');
   t.is(Buffer.compare((await load(storage, 'file')) as Uint8Array, content), 0);
@@ -69,30 +86,33 @@ test('files go up and down over TCP', async (t) => {
 });
 
 test('one connection too many is told so and let go; when another ends there is room', async (t) => {
-  const { port } = await running(t, { maxConnections: 2 });
+  const { port } = await running(t, { limits: { connections: 2 } });
   const [one, two] = [dial(port), dial(port)];
   await Promise.all([one.client.ready, two.client.ready]);
   for (let i = 0; i < 6; i += 1) {
     const { client, socket } = dial(port);
-    t.is(await failureOf(client.ready), 'connections');
+    await client.ready;
+    t.is((await client.closed)?.failure, 'connections');
     await closed(socket);
   }
   one.client.close();
   await closed(one.socket);
   for (let tries = 0; ; tries += 1) {
     const { client } = dial(port);
-    if ((await failureOf(client.ready)) === undefined) break;
+    await client.ready;
+    const isIn = await Promise.race([client.closed.then(() => false), stat(client)]);
+    if (isIn) break;
     t.true(tries < 100);
   }
 });
 
 test('who was refused and stays is disconnected, and does not keep the daemon from stopping', async (t) => {
-  const { port, server } = await running(t, { maxConnections: 0 });
+  const { port, server } = await running(t, { limits: { connections: 0 } });
   const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   socket.on('error', () => undefined);
   // It talks on, reads its answer, and never ends its side.
   const peer = new RawPeer(socket);
-  peer.greet();
+  await peer.prove(testGrant);
   await peer.ended;
   t.deepEqual(
     peer.heard.map((frame) => (frame.type === 'error' ? frame.failure : frame.type)),
@@ -109,13 +129,13 @@ test('who breaks the rules in the middle of a flood still hears why', async (t) 
   for (let i = 0; i < 10; i += 1) {
     const socket = net.connect(port, '127.0.0.1');
     const peer = new RawPeer(socket);
-    peer.greet();
+    await peer.prove(testGrant);
     peer.say({ type: 'done', request: 1 });
     // All this is on its way when the daemon gives up.
     peer.say(Buffer.alloc(6_000_000));
     await peer.ended;
     const told = peer.heard.map((frame) => (frame.type === 'error' ? frame.failure : frame.type));
-    t.deepEqual(told, ['hello', 'protocol']);
+    t.deepEqual(told, ['protocol']);
   }
 });
 
@@ -158,7 +178,7 @@ test('a port that is taken, and an address that is not ours, are told in words',
     ['127.0.0.1', port],
     ['203.0.113.1', 0],
   ] as const) {
-    const server = new Server(service, { host, port: at, maxConnections: 1 }, log);
+    const server = new Server(service, keyring, { host, port: at, identity: undefined }, log);
     const error = await t.throwsAsync<FerryError>(server.listen());
     t.is(error?.failure, 'usage');
     t.regex(error?.message ?? '', /Cannot listen on/);

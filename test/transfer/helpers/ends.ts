@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import test from 'ava';
 import { pino } from 'pino';
+import { type Grant, scopes } from '../../../daemon/grant.ts';
 import { MemoryRegistry, type TransferRegistry } from '../../../daemon/registry.ts';
 import { Service } from '../../../daemon/serve.ts';
 import { Shares } from '../../../daemon/shares.ts';
@@ -19,6 +20,8 @@ import {
 } from '../../../protocol/frames.ts';
 import { encodeHeader, headerBytes } from '../../../protocol/header.ts';
 import { encodePreamble, preambleBytes, versions } from '../../../protocol/preamble.ts';
+import { type Credential, credentialOf, proofOf } from '../../../transfer/authentication.ts';
+import { unbound } from '../../../transfer/channel.ts';
 import { Connection, type ConnectionOptions } from '../../../transfer/connection.ts';
 import { newHello } from '../../../transfer/greeting.ts';
 import { BufferPool, InputBuffer } from '../../../transfer/input-buffer.ts';
@@ -51,6 +54,20 @@ export function connectionOf(
 
 /** Tests don't depend on how fast this machine is: those about time set their own. */
 const patient = { greetingMs: 1e8, heartbeatMs: 1e8, silenceMs: 1e8, progressMs: 1e8 };
+
+/** A token that may do everything. */
+export const testToken: Uint8Array = new Uint8Array(32).fill(7);
+export const testGrant: Grant = {
+  ...credentialOf(testToken),
+  name: 'test',
+  scopes: new Set(scopes),
+  shares: undefined,
+  prefix: '',
+  expiresAtMs: undefined,
+  quotaBytes: undefined,
+  maxConnections: undefined,
+  bytesPerSecond: undefined,
+};
 
 /** Names a run of a program, an operation, a transfer. */
 export const newId = (): Uint8Array => new Uint8Array(randomBytes(16));
@@ -89,7 +106,8 @@ export class TestDaemon {
       ...patient,
       side: 'daemon',
       hello: newHello(this.#session, told),
-      onRequest: (request, frame) => this.service.begin(request, frame, 'test'),
+      onRequest: (request, frame) =>
+        this.service.begin(request, frame, { address: 'test', grant: testGrant }),
       ...options,
     });
   }
@@ -197,6 +215,19 @@ export class RawPeer {
 
   greet(told: Partial<ToldLimits> = {}, session: Uint8Array = newSession()): void {
     this.say(encodePreamble(versions), { type: 'hello', request: 0, ...newHello(session, told) });
+  }
+
+  /** Greets and proves the token as a client on plain TCP does; what it heard by then is dropped. */
+  async prove({ id, key }: Credential, session: Uint8Array = newSession()): Promise<void> {
+    const hello = { type: 'hello', request: 0, ...newHello(session), tokenId: id } as const;
+    const frame = encodeFrame({ ...hello, binding: 'none' });
+    this.say(encodePreamble(versions), frame);
+    const client = Buffer.concat([encodePreamble(versions), frame.subarray(headerBytes)]);
+    const theirs = encodeFrame(await this.next('hello')).subarray(headerBytes);
+    const daemon = Buffer.concat([encodePreamble(versions), theirs]);
+    await this.next('proof');
+    const mac = proofOf(key, 'client', { ...unbound, client, daemon });
+    this.say({ type: 'proof', request: 0, mac });
   }
 
   /** Waits for the next frame of this type; what came before it is passed over. */

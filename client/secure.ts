@@ -1,0 +1,73 @@
+/** TLS from the client's side: who the daemon has to be, and what its channel is. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import net from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
+import { FerryError } from '../protocol/errors.ts';
+import { alpnName } from '../transfer/channel.ts';
+import type { Remote } from './remote.ts';
+import type { Credentials } from './transfer-options.ts';
+
+/** Dials with TLS 1.3. What the certificate is worth is checked afterwards, by `checkDaemon`. */
+export function dialSecure({ host, port }: Remote, { ca }: Credentials): TLSSocket {
+  return connect({
+    host,
+    port,
+    ALPNProtocols: [alpnName],
+    minVersion: 'TLSv1.3',
+    // A name in TLS is never an address (RFC 6066, section 3).
+    servername: net.isIP(host) === 0 ? host : '',
+    rejectUnauthorized: false,
+    ...(ca === undefined ? {} : { ca }),
+  });
+}
+
+/**
+ * Whether the daemon at the other end may be talked to. A pinned certificate must be that one; named
+ * authorities must have signed it; without either, the system's authorities or a token will do: the
+ * daemon proves that it knows the token, bound to this very channel, before the client proves
+ * anything. Throws FerryError (`authentication`).
+ */
+export function checkDaemon(socket: TLSSocket, credentials: Credentials): void {
+  const { pin, ca, token, binding } = credentials;
+  if (socket.alpnProtocol !== alpnName) {
+    throw new FerryError('protocol', 'What answers there speaks TLS, but is no ferryd.');
+  }
+  if (pin !== undefined) {
+    if (!isPinned(socket, pin)) throw new FerryError('authentication', changedCertificate);
+    return;
+  }
+  if (socket.authorized) return;
+  if (ca !== undefined) {
+    throw new FerryError(
+      'authentication',
+      `The daemon's certificate is not signed by the authorities of --ca: ${reasonOf(socket)}.`,
+    );
+  }
+  if (token === undefined) {
+    throw new FerryError(
+      'authentication',
+      'The daemon cannot be told from an impostor: pair with it (ferry pair), or give its certificate (--pin, --ca) and a token (--token-file).',
+    );
+  }
+  if (binding === 'none') {
+    throw new FerryError(
+      'authentication',
+      `With --binding none the certificate must be pinned, or signed by an authority: ${reasonOf(socket)}.`,
+    );
+  }
+}
+
+const changedCertificate =
+  'The daemon shows another certificate than the pinned one: somebody stands between you and it, or it was installed anew. If you know that it was, pair again (ferry pair).';
+
+function isPinned(socket: TLSSocket, pin: Uint8Array): boolean {
+  const { raw } = socket.getPeerCertificate();
+  if (raw === undefined) return false;
+  const digest = createHash('sha256').update(raw).digest();
+  return digest.length === pin.length && timingSafeEqual(digest, pin);
+}
+
+function reasonOf({ authorizationError }: TLSSocket): string {
+  const error: unknown = authorizationError;
+  return error instanceof Error ? error.message : String(error);
+}

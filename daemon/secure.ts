@@ -1,0 +1,40 @@
+/** TLS on an accepted socket: 1.3 only, and the ALPN name of the protocol. */
+import type net from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { alpnName, channelOf } from '../transfer/channel.ts';
+import type { Channel } from '../transfer/handshake.ts';
+import type { InputBuffer } from '../transfer/input-buffer.ts';
+import type { Identity } from './certificate.ts';
+
+/**
+ * Secures `accepted`, which must not have begun to read. `onSecure` gets the channel when the
+ * handshake is through; before that, and when it fails, the socket just closes.
+ */
+export function secure(
+  accepted: net.Socket,
+  { context }: Identity,
+  input: InputBuffer,
+  onSecure: (link: TLSSocket, channel: Channel) => void,
+): void {
+  const link = new TLSSocket(accepted, {
+    isServer: true,
+    secureContext: context,
+    ALPNProtocols: [alpnName],
+  });
+  // Nobody is told why: before the greeting the daemon says nothing to strangers.
+  link.on('error', () => link.destroy());
+  accepted.on('error', () => link.destroy());
+  accepted.on('close', () => link.destroy());
+  link.once('secure', () => {
+    if (link.destroyed) return;
+    if (link.alpnProtocol !== alpnName) {
+      link.destroy();
+      return;
+    }
+    input.onResume = () => link.resume();
+    onSecure(link, channelOf(link));
+    link.on('data', (bytes: Uint8Array) => {
+      if (!input.push(bytes)) link.pause();
+    });
+  });
+}
