@@ -28,6 +28,8 @@ export class Session {
   /** Failed attempts since something last came forward. */
   #attempts = 0;
   #everConnected = false;
+  /** Whether anything ever came forward. */
+  #everProgressed = false;
   #closed = false;
   #lastFailure: FerryError | undefined;
   /** Told of each retry before its delay. */
@@ -66,6 +68,7 @@ export class Session {
 
   /** Something came forward: all attempts are there again. */
   progressed(): void {
+    this.#everProgressed = true;
     this.#attempts = 0;
   }
 
@@ -196,6 +199,9 @@ export class Session {
   #lost(error: unknown, connections: readonly Connection[]): void {
     this.#signal?.throwIfAborted();
     if (!(error instanceof FerryError) || !error.retryable) throw error;
+    // A daemon that is full says so once it knows who asks: still our first attempt to come in.
+    const isTurnedAway = error.failure === 'connections' && !this.#everProgressed;
+    if (isTurnedAway && !this.#options.retryFirst) throw error;
     for (const connection of connections) {
       // Others who worked on the same connection lost it by the same failure: it counts once.
       if (connection === this.#connection) this.#connection = undefined;

@@ -118,7 +118,13 @@ export class Server {
       keyOf: (id) => this.#keyring.find(id)?.key,
       admit: (id) => {
         this.#penalties.clear(address);
-        place.admit(nameOf(id), this.#keyring.find(id)?.maxConnections);
+        try {
+          place.admit(nameOf(id), this.#keyring.find(id)?.maxConnections);
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error);
+          this.#log.warn({ event: 'refused', peer: address, reason }, 'too many connections');
+          throw error;
+        }
       },
       refuse: () => {
         this.#log.warn({ event: 'refused', peer: address, reason: 'token' }, 'no valid token');

@@ -3,14 +3,15 @@
  *
  * Each can also be set by the environment as FERRY_ and its name, FERRY_MAX_DURATION=2h.
  */
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { overwrites } from '../../protocol/frames/transfer.ts';
+import { type Binding, bindings } from '../../transfer/authentication.ts';
+import { type Access, parsePin } from '../credentials.ts';
 import type { View } from '../render.ts';
 import {
   type ConnectOptions,
   defaultConnectOptions,
   defaultTransferOptions,
-  noCredentials,
   type TransferOptions,
 } from '../transfer-options.ts';
 import { parseCount, parseDuration, parseRate, parseTimeout } from './values.ts';
@@ -78,7 +79,14 @@ export function viewOf(
 export interface ParsedConnect {
   retries?: number;
   timeout: number;
+  tokenFile?: string;
+  pin?: Uint8Array;
+  ca?: string;
+  binding: Binding;
 }
+
+/** How to reach the daemon, before it is known which one it is. */
+export type Connecting = Omit<ConnectOptions, 'credentials'> & { readonly access: Access };
 
 export function addConnectOptions(command: Command): Command {
   const { retries, timeoutMs } = defaultConnectOptions;
@@ -93,15 +101,37 @@ export function addConnectOptions(command: Command): Command {
       option('--timeout <time>', 'without progress for so long, the connection is given up')
         .argParser(parseTimeout)
         .default(timeoutMs, '60s'),
+    )
+    .addOption(option('--token-file <file>', 'file with the token (mode 0600)'))
+    .addOption(
+      option(
+        '--pin <sha256>',
+        "SHA-256 of the daemon's certificate, which must be that one",
+      ).argParser(parsePinOption),
+    )
+    .addOption(
+      option('--ca <file>', "authorities (PEM) that must have signed the daemon's certificate"),
+    )
+    .addOption(
+      option('--binding <kind>', 'what the token is bound to; none only where a proxy ends the TLS')
+        .choices(bindings)
+        .default('exporter'),
     );
 }
 
-export function connectOptions({ retries, timeout }: ParsedConnect): ConnectOptions {
+function parsePinOption(text: string): Uint8Array {
+  const pin = parsePin(text);
+  if (pin === undefined) throw new InvalidArgumentError('Write it as sha256: and 64 hex digits.');
+  return pin;
+}
+
+export function connectOptions(parsed: ParsedConnect): Connecting {
+  const { retries, timeout, tokenFile, pin, ca, binding } = parsed;
   return {
     retries: retries ?? defaultConnectOptions.retries,
     retryFirst: retries !== undefined,
     timeoutMs: timeout,
-    credentials: noCredentials,
+    access: { tokenFile, pin, caFile: ca, binding },
   };
 }
 

@@ -1,16 +1,17 @@
 /** Runs one command: connection, lock, signals, what is shown, exit code. */
 import { FerryError } from '../../protocol/errors.ts';
+import { findCredentials } from '../credentials.ts';
 import type { ErrorEvent, FerryEvent, StartEvent } from '../events.ts';
 import type { Ferry } from '../ferry.ts';
 import { type Remote, remoteText } from '../remote.ts';
 import { createRenderer, type Renderer, type View } from '../render.ts';
-import type { ConnectOptions } from '../transfer-options.ts';
+import type { Connecting } from './options.ts';
 import type { Shell } from './shell.ts';
 import { emptySummary } from './summary.ts';
 
 export interface Task {
   readonly remote: Remote;
-  readonly connect: ConnectOptions;
+  readonly connect: Connecting;
   /** What was given and what holds by default, for the `start` event. */
   readonly settings: Readonly<Record<string, unknown>>;
   /** What makes it the same job as another one, when only one of them may run. */
@@ -81,11 +82,12 @@ async function runTask(
       release = () => lock.release();
     }
     const { connect } = await import('../ferry.ts');
+    const credentials = await findCredentials(remote, task.connect.access, shell);
     const onRetry = (event: FerryEvent): void => {
       void start(null);
       void renderer.show(event);
     };
-    ferry = await connect(remote, task.connect, onRetry, signal);
+    ferry = await connect(remote, { ...task.connect, credentials }, onRetry, signal);
     await start(ferry.agreed);
     return await showAll(ferry, task, renderer, signal);
   } catch (error) {

@@ -16,8 +16,6 @@ const wrong: readonly (readonly [string, RegExp])[] = [
   ['ls nas:/music', /did you mean "ferry\+tcp:\/\/nas\/music"\?/],
   ['ls ferry+tcp://nas:x/a', /needs a port/],
   ['ls ferry+tcp://nas/../a', /component "\.\."/],
-  ['ls ferry://nas/a', /TLS is not there yet: use ferry\+tcp:\/\/nas\/a/],
-  ['upload a ferry://nas:1/b', /TLS is not there yet: use ferry\+tcp:\/\/nas:1\/b/],
   [`upload ${somewhere}`, /Name what to send/],
   ['upload a', /Name the remote to send it to/],
   [`upload ${somewhere} a`, /The remote comes last; to fetch, use ferry download/],

@@ -103,7 +103,7 @@ test.serial('what cannot be served is refused with one sentence and exit 2', asy
     [[...plain, '--share', `a=${outer}`, inner], /not both/, 2],
     [[...plain, folder.at('missing')], /does not exist/, 3],
     [[...plain, folder.at('file')], /not a folder/, 2],
-    [[outer], /--plain/, 2],
+    [[outer, '--tls-cert', folder.at('file'), '--state', folder.at('state')], /together/, 2],
     [['--plain', '--listen', '0.0.0.0:0', outer], /loopback/, 2],
     [
       ['--plain', '--listen', `127.0.0.1:${port}`, '--state', folder.at('state'), outer],

@@ -119,7 +119,6 @@ test.serial('promise 8: scriptable: every command writes what docs/json.md says'
     [['rm', url('missing')], 3],
     [['download', url('missing'), scene.at('got')], 3],
     [['upload', scene.at('missing'), url()], 3],
-    [['upload', scene.at('tree'), 'ferry://127.0.0.1/'], 2],
     [['upload', '--frobnicate', 'x', url()], 2],
     [['ls', 'ferry+tcp://127.0.0.1:1/'], 35],
   ];

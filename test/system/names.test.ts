@@ -13,6 +13,7 @@ import {
   type FerryEvent,
   parseRemote,
 } from '../../client/index.ts';
+import { provideToken, testConnect, testToken } from '../helpers/token.ts';
 import { startDaemon } from './helpers/daemon.ts';
 import { type FerryResult, runFerry } from './helpers/ferry.ts';
 import { differences, MiB, randomBytes, writeRandomFile } from './helpers/files.ts';
@@ -204,6 +205,7 @@ function terminalScript(folder: string, url: string): string {
   const ferry = `'${process.execPath}' '${programPath('ferry')}'`;
   return `
     unset NO_COLOR FORCE_COLOR
+    export FERRY_TOKEN=${testToken}
     ${ferry} upload -v '${folder}' '${url}' && ${ferry} ls -lR '${url}'
     echo exit $?
   `;
@@ -227,6 +229,7 @@ test.serial('a daemon logs names escaped', async (t) => {
 async function startProgramForText(
   folder: string,
 ): Promise<{ url: string; text: () => string; stop: () => Promise<void> }> {
+  provideToken(`${folder}/../state`);
   const { startProgram } = await import('./helpers/processes.ts');
   const { child, exit } = startProgram(
     'ferryd',
@@ -323,7 +326,7 @@ test.serial(
       'sub/.chunkferry/secret',
     ];
     // The library passes paths on as they are: the daemon itself must refuse them.
-    const ferry = await connect(parseRemote(scene.url()));
+    const ferry = await connect(parseRemote(scene.url()), testConnect);
     for (const path of [...spellings, '.chunkferry\0', './/.chunkferry']) {
       for (const [what, reach] of Object.entries(waysTo(ferry, path, scene.at('mine')))) {
         t.is(await reach(), 'bad-path', `${what} ${path}`);
@@ -404,7 +407,7 @@ test.serial('paths that break the rules are refused with exit 2', async (t) => {
     'é'.repeat(128),
     deep(65),
   ];
-  const ferry = await connect(parseRemote(scene.url()));
+  const ferry = await connect(parseRemote(scene.url()), testConnect);
   for (const path of [...faulty, '/etc/passwd', 'a/', '\0', 'a\0b']) {
     for (const [what, reach] of Object.entries(waysTo(ferry, path, scene.at('file')))) {
       t.is(await reach(), 'bad-path', `${what} ${path}`);

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { provideToken, testToken } from '../../helpers/token.ts';
 
 const ferryPath = fileURLToPath(new URL('../../../client/main.js', import.meta.url));
 const daemonPath = fileURLToPath(new URL('../../../daemon/main.js', import.meta.url));
@@ -29,7 +30,7 @@ export interface Surroundings {
 export function startFerry(words: readonly string[], around: Surroundings = {}): Running {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('FERRY_'));
   const child = spawn(process.execPath, [ferryPath, ...words], {
-    env: { ...Object.fromEntries(inherited), ...around.env },
+    env: { ...Object.fromEntries(inherited), FERRY_TOKEN: testToken, ...around.env },
     cwd: around.cwd,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
@@ -65,6 +66,7 @@ export async function serve(): Promise<Served> {
   const [folder, local] = [join(base, 'served'), join(base, 'local')];
   await mkdir(folder);
   await mkdir(local);
+  provideToken(join(base, 'state'));
   const options = ['--plain', '--listen', '127.0.0.1:0', '--log-format', 'json'];
   const words = [daemonPath, ...options, '--state', join(base, 'state'), folder];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,4 +1,5 @@
 /** Runs the real ferryd. */
+import { provideToken } from '../../helpers/token.ts';
 import { tempFolder } from './files.ts';
 import {
   type Exit,
@@ -85,6 +86,7 @@ export async function startDaemon(settings: DaemonSettings): Promise<DaemonProce
   const ownState = state === undefined ? await tempFolder() : undefined;
   const standard = ['--plain', '--listen', `127.0.0.1:${wantedPort}`, '--log-format', 'json'];
   const stateFolder = state ?? ownState?.path ?? '';
+  provideToken(stateFolder);
   const all = [...(folder === undefined ? [] : [folder]), ...standard, '--state', stateFolder];
   const { child, exit: exited } = startProgram(
     'ferryd',

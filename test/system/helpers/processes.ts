@@ -2,6 +2,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { testToken } from '../../helpers/token.ts';
 
 const programs = {
   ferryd: '../../../daemon/main.js',
@@ -48,7 +49,7 @@ export function startProgram(
   const [file, ...before] = [...through, process.execPath];
   const child = spawn(file, [...before, ...nodeArguments, main, ...args], {
     stdio,
-    env: { ...process.env, ...env },
+    env: { ...process.env, FERRY_TOKEN: testToken, ...env },
     ...(cwd === undefined ? {} : { cwd }),
   });
   running.add(child);

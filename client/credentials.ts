@@ -1,0 +1,105 @@
+/**
+ * What a command proves itself by, and knows its daemon by.
+ *
+ * A token comes from --token-file or FERRY_TOKEN_FILE, else from FERRY_TOKEN; there is no --token,
+ * because `ps` shows arguments to everybody and shells remember them. For a daemon on the same
+ * machine, of the same user, it is in the daemon's own state folder.
+ */
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { FerryError } from '../protocol/errors.ts';
+import { shown } from '../protocol/paths.ts';
+import { type Binding, parseToken } from '../transfer/authentication.ts';
+import type { Remote } from './remote.ts';
+import type { Credentials } from './transfer-options.ts';
+
+/** What the options of a command say of it. */
+export interface Access {
+  readonly tokenFile: string | undefined;
+  readonly pin: Uint8Array | undefined;
+  readonly caFile: string | undefined;
+  readonly binding: Binding;
+}
+
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Folder that relative paths start from. */
+  readonly folder: string;
+}
+
+const loopback = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/i;
+/** Bits of others' permissions. */
+const othersMask = 0o077;
+
+/** Throws FerryError: `usage` for what cannot be read, `authentication` for a file others can read. */
+export async function findCredentials(
+  remote: Remote,
+  access: Access,
+  surroundings: Surroundings,
+): Promise<Credentials> {
+  const { env, folder } = surroundings;
+  const { tokenFile, pin, caFile, binding } = access;
+  const ca = caFile === undefined ? undefined : await readText(path.resolve(folder, caFile));
+  const given = { pin, ca, binding };
+  if (tokenFile !== undefined) {
+    return { ...given, token: await readToken(path.resolve(folder, tokenFile)) };
+  }
+  const inEnvironment = env['FERRY_TOKEN'] ?? '';
+  if (inEnvironment !== '') return { ...given, token: parseToken(inEnvironment) };
+  if (!loopback.test(remote.host)) return { ...given, token: undefined };
+  const token = await ownToken(surroundings);
+  return { ...given, token };
+}
+
+/**
+ * The token of a daemon of this user, if there is one. It needs no pin: whoever else listens there
+ * cannot prove that token.
+ */
+async function ownToken({ env }: Surroundings): Promise<Uint8Array | undefined> {
+  const base = env['XDG_STATE_HOME'] ?? '';
+  const home = env['HOME'] ?? homedir();
+  const state = path.isAbsolute(base) ? base : path.join(home, '.local', 'state');
+  const tokenFile = path.join(state, 'chunkferry', 'token');
+  return await readToken(tokenFile).catch((error: unknown) => {
+    if (isMissing(error)) return undefined;
+    throw error;
+  });
+}
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof FerryError && (error.cause as NodeJS.ErrnoException)?.code === 'ENOENT';
+
+async function readToken(file: string): Promise<Uint8Array> {
+  const text = await readText(file);
+  const { mode } = await stat(file);
+  if ((mode & othersMask) !== 0) {
+    throw new FerryError(
+      'authentication',
+      `Others can read the token in ${shown(file)}: run chmod 600 ${shown(file)}, and have it replaced if they may have.`,
+    );
+  }
+  return parseToken(text);
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FerryError('usage', `Cannot read ${shown(file)}: ${reason}.`, { cause });
+  }
+}
+
+const pinBytes = createHash('sha256').digest().length;
+
+/** SHA-256 of a certificate: hex, with or without colons, or base64url, perhaps behind `sha256:`. */
+export function parsePin(text: string): Uint8Array | undefined {
+  const bare = text.replace(/^sha256:/i, '');
+  const hex = bare.replaceAll(':', '');
+  const bytes = /^[0-9a-f]{64}$/i.test(hex)
+    ? Buffer.from(hex, 'hex')
+    : Buffer.from(bare, 'base64url');
+  return bytes.length === pinBytes ? bytes : undefined;
+}
