@@ -13,7 +13,7 @@ import { MemoryRegistry } from './registry.ts';
 import { Service } from './serve.ts';
 import { Server } from './server.ts';
 import { Shares } from './shares.ts';
-import { openTokens } from './tokens.ts';
+import { Tokens } from './tokens.ts';
 
 export interface Daemon {
   readonly address: AddressInfo;
@@ -28,7 +28,7 @@ export async function startDaemon(
   log: Logger,
 ): Promise<Daemon> {
   checkNetwork(options);
-  const tokens = openTokens(stateFolder);
+  const tokens = await Tokens.open(stateFolder, log);
   const identity = await identityOf(options, stateFolder);
   const shares = new Shares(await openShares(options, log));
   try {
@@ -38,6 +38,7 @@ export async function startDaemon(
     const { port } = options;
     const server = new Server(service, tokens, { host, port, identity, limits }, log);
     const address = await server.listen();
+    tokens.onChange = () => server.dropRevoked();
     noteAddress(stateFolder, address);
     const { durability } = options;
     log.info(
@@ -54,10 +55,12 @@ export async function startDaemon(
         await server.stop();
         await service.settled();
         await shares.close();
+        tokens.close();
         log.info({ event: 'stopped' }, 'stopped');
       },
     };
   } catch (error) {
+    tokens.close();
     await shares.close();
     throw error;
   }

@@ -1,23 +1,154 @@
-/** Interim: the one token of `<state>/token`. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+/**
+ * Which tokens are valid at this moment. The list is a file that `ferryd token` changes, and a running
+ * daemon sees that at once: it watches the folder, and looks by itself now and then where watching
+ * doesn't work (network file systems).
+ */
+import { type FSWatcher, watch } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { credentialOf, newToken, parseToken, tokenText } from '../transfer/authentication.ts';
-import { type Grant, scopes } from './grant.ts';
+import { FerryError } from '../protocol/errors.ts';
+import type { Grant } from './grant.ts';
+import type { Logger } from './log.ts';
+import type { StoredGrant } from './stored-grants.ts';
+import { loadGrants, readGrants, tokensName } from './token-file.ts';
 
-export function openTokens(stateFolder: string): { find(id: Uint8Array): Grant | undefined } {
-  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
-  const file = path.join(stateFolder, 'token');
-  if (!existsSync(file)) writeFileSync(file, `${tokenText(newToken())}\n`, { mode: 0o600 });
-  const grant: Grant = {
-    ...credentialOf(parseToken(readFileSync(file, 'utf8'))),
-    name: 'first',
-    scopes: new Set(scopes),
-    shares: undefined,
-    prefix: '',
-    expiresAtMs: undefined,
-    quotaBytes: undefined,
-    maxConnections: undefined,
-    bytesPerSecond: undefined,
-  };
-  return { find: (id) => (Buffer.compare(id, grant.id) === 0 ? grant : undefined) };
+const pollMs = 5_000;
+/** Longer timers overflow, and fire at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
+const keyOf = (id: Uint8Array): string => Buffer.from(id).toString('hex');
+
+export interface TokensOptions {
+  readonly pollMs?: number;
+  /** Whether to use the system's notices. */
+  readonly watching?: boolean;
+}
+
+export class Tokens {
+  /** The valid tokens are others now: one was added, changed, revoked, or has expired. */
+  onChange: () => void = () => undefined;
+  readonly #stateFolder: string;
+  readonly #log: Logger;
+  readonly #poll: NodeJS.Timeout;
+  readonly #watcher: FSWatcher | undefined;
+  #byId = new Map<string, StoredGrant>();
+  #expiry: NodeJS.Timeout | undefined;
+  /** What the file looked like when it was last read. */
+  #seen = '';
+  #loading: Promise<void> = Promise.resolve();
+  #waiting = false;
+
+  private constructor(stateFolder: string, log: Logger, options: TokensOptions) {
+    this.#stateFolder = stateFolder;
+    this.#log = log;
+    this.#poll = setInterval(() => void this.#look(), options.pollMs ?? pollMs).unref();
+    this.#watcher = options.watching === false ? undefined : this.#watch();
+  }
+
+  /** Reads the list of the state folder, or makes it with a first token. Throws FerryError. */
+  static async open(
+    stateFolder: string,
+    log: Logger,
+    options: TokensOptions = {},
+  ): Promise<Tokens> {
+    const grants = await loadGrants(stateFolder);
+    const tokens = new Tokens(stateFolder, log, options);
+    tokens.#set(grants);
+    await tokens.#look(); // For what changed before we watched.
+    return tokens;
+  }
+
+  /** The grant of a token that is valid now. */
+  find(id: Uint8Array): Grant | undefined {
+    const grant = this.#byId.get(keyOf(id));
+    return grant === undefined || hasExpired(grant) ? undefined : grant;
+  }
+
+  /** Ids of all tokens that are known, in hexadecimal. */
+  get ids(): string[] {
+    return [...this.#byId.keys()];
+  }
+
+  close(): void {
+    clearInterval(this.#poll);
+    clearTimeout(this.#expiry);
+    this.#watcher?.close();
+    this.onChange = () => undefined;
+  }
+
+  #watch(): FSWatcher | undefined {
+    try {
+      const watcher = watch(this.#stateFolder, { persistent: false }, (_, name) => {
+        if (name === null || name === tokensName) void this.#look();
+      });
+      watcher.on('error', () => watcher.close());
+      return watcher;
+    } catch {
+      return undefined; // No watches left, or none here: looking now and then remains.
+    }
+  }
+
+  /** Reads the file again if it is another one; a look that waits covers all that happen by then. */
+  #look(): Promise<void> {
+    if (!this.#waiting) {
+      this.#waiting = true;
+      this.#loading = this.#loading.then(async () => {
+        this.#waiting = false;
+        await this.#reload();
+      });
+    }
+    return this.#loading;
+  }
+
+  async #reload(): Promise<void> {
+    const seen = await this.#looks();
+    if (seen === this.#seen) return;
+    this.#seen = seen;
+    try {
+      const grants = await readGrants(this.#stateFolder);
+      if (grants === undefined) throw new FerryError('usage', `${tokensName} is gone.`);
+      this.#set(grants);
+      this.onChange();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log.error({ event: 'tokens', reason }, 'the tokens known so far stay valid');
+    }
+  }
+
+  /** Is another one whenever the file is. */
+  async #looks(): Promise<string> {
+    try {
+      const file = path.join(this.#stateFolder, tokensName);
+      const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+      return [ino, size, mtimeNs, ctimeNs].join();
+    } catch (error) {
+      return String(error);
+    }
+  }
+
+  #set(grants: readonly StoredGrant[]): void {
+    this.#byId = new Map(grants.map((grant) => [keyOf(grant.id), grant]));
+    this.#awaitExpiry();
+  }
+
+  /** Tells of the next token that expires, in its moment. */
+  #awaitExpiry(): void {
+    clearTimeout(this.#expiry);
+    const now = Date.now();
+    const next = Math.min(
+      ...[...this.#byId.values()].map(({ expiresAtMs = Infinity }) =>
+        expiresAtMs > now ? expiresAtMs : Infinity,
+      ),
+    );
+    if (next === Infinity) return;
+    const wait = Math.min(next - now, longestTimerMs);
+    this.#expiry = setTimeout(() => {
+      this.#awaitExpiry();
+      if (Date.now() >= next) this.onChange();
+    }, wait).unref();
+  }
+}
+
+function hasExpired({ expiresAtMs }: Grant): boolean {
+  return expiresAtMs !== undefined && Date.now() >= expiresAtMs;
 }
