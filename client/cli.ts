@@ -14,13 +14,14 @@ import { addVersion } from './commands/version.ts';
 import { escapeUnsafe } from './render-names.ts';
 
 const footer = `
-A remote is ferry+tcp://host[:port]/path (port 7873). Its path is taken as it stands.
+A remote is ferry://host[:port]/path (TLS, port 7873), or ferry+tcp:// for a daemon with --plain.
+Its path is taken as it stands.
 Options can be set by the environment: FERRY_RETRIES=10, FERRY_QUIET=1.
 
 Examples:
-  ferry upload photos ferry+tcp://nas/backup
-  ferry download ferry+tcp://nas/backup/photos .
-  ferry ls -l ferry+tcp://nas/
+  ferry upload photos ferry://nas/backup
+  ferry download ferry://nas/backup/photos .
+  ferry ls -l ferry://nas/
   ferry help upload`;
 
 /** The program; its actions set `outcome.exitCode`. */

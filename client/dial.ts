@@ -102,10 +102,18 @@ async function connected(socket: net.Socket, remote: Remote): Promise<void> {
   });
 }
 
-function notConnected({ host, port }: Remote, cause: NodeJS.ErrnoException): FerryError {
+function notConnected({ scheme, host, port }: Remote, cause: NodeJS.ErrnoException): FerryError {
   const code =
     cause.code ?? (cause as { errors?: NodeJS.ErrnoException[] }).errors?.[0]?.code ?? '';
+  const cut = 'it was cut off before anything was said';
+  const inHandshake =
+    scheme === 'ferry' ? `${cut}; does that daemon serve plain TCP (ferry+tcp://)?` : cut;
   const reasons: Record<string, string> = {
+    ECONNRESET: inHandshake,
+    ERR_SSL_WRONG_VERSION_NUMBER: inHandshake,
+    EPROTO: 'what answers there speaks no TLS 1.3; is that ferryd?',
+    ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: 'what answers there speaks TLS, but is no ferryd',
+    ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: 'what answers there speaks no TLS 1.3; is that ferryd?',
     ECONNREFUSED: `nothing listens on port ${port} there; is ferryd running, on this port, and not on loopback only?`,
     ENOTFOUND: 'the host name is unknown; check the spelling, or use its address',
     EAI_AGAIN: 'the host name could not be looked up; is the network up?',
@@ -124,11 +132,11 @@ function notConnected({ host, port }: Remote, cause: NodeJS.ErrnoException): Fer
 }
 
 /** The TCP connection stood, but what answered is no daemon, or said no. */
-function notGreeted({ host, port }: Remote, error: FerryError): FerryError {
+function notGreeted({ scheme, host, port }: Remote, error: FerryError): FerryError {
   if (error.failure !== 'connection-lost' && error.failure !== 'timeout') return error;
   return new FerryError(
     'never-connected',
-    `${host}:${port} closed the connection without a greeting: is that ferryd, and does it serve plain TCP?`,
+    `${host}:${port} closed the connection without a greeting: is that ferryd, and does it serve ${scheme === 'ferry' ? 'TLS' : 'plain TCP; with TLS it is ferry://'}?`,
     { cause: error },
   );
 }

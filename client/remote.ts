@@ -1,4 +1,4 @@
-/** Where a daemon is, and what of it is meant: `ferry+tcp://host[:port]/path`. */
+/** Where a daemon is, and what of it is meant: `ferry://host[:port]/path`. */
 import { isIPv6 } from 'node:net';
 import { FerryError, TransferError } from '../protocol/errors.ts';
 import { shown, splitPath } from '../protocol/paths.ts';
@@ -19,7 +19,7 @@ export type RemotePath = Pick<Remote, 'path' | 'isFolder'>;
 
 const defaultPort = 7873;
 const highestPort = 65_535;
-const howToWrite = 'write it as ferry+tcp://host/path or ferry+tcp://host:port/path';
+const howToWrite = 'write it as ferry://host/path or ferry://host:port/path';
 
 /** Whether `text` names something on a daemon; everything else is local. */
 export function isRemote(text: string): boolean {
@@ -113,7 +113,7 @@ export function requireRemote(text: string): Remote {
     throw new FerryError('usage', `${shown(text)} is not a remote: ${howToWrite}.`);
   }
   const path = hint[2].replace(/^\/+/, '');
-  const meant = shown(`ferry+tcp://${host}/${path}`);
+  const meant = shown(`ferry://${host}/${path}`);
   throw new FerryError('usage', `${shown(text)} is not a remote: did you mean ${meant}?`);
 }
 

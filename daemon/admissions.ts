@@ -13,7 +13,7 @@ export interface AdmissionLimits {
   readonly pendingConnections: number;
 }
 
-export const defaultAdmissionLimits: AdmissionLimits = {
+const defaultAdmissionLimits: AdmissionLimits = {
   connections: 256,
   connectionsPerAddress: 128,
   pendingConnections: 64,

@@ -89,6 +89,39 @@ interface Parsed {
 
 /** The command, with `run` to be called with its options. */
 export function daemonCommand(run: (options: DaemonOptions) => Promise<void>): Command {
+  return serving()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ferryd ./folder                      serve one folder, encrypted, to who has the token
+  ferryd --share music=/srv/music:ro --share inbox=/srv/inbox
+  ferryd --plain ./folder              without encryption, on this machine only
+`,
+    )
+    .action(async (folder: string | undefined, parsed: Parsed, command: Command) => {
+      if (folder !== undefined && parsed.share.length > 0) {
+        command.error('error: give either a folder or --share, not both');
+      }
+      const single = { name: '', folder: folder ?? '.', readOnly: false };
+      const { share, listen, partialAge, ...rest } = parsed;
+      await run({
+        shares: share.length > 0 ? share : [single],
+        ...listen,
+        partialAgeMs: partialAge * dayMs,
+        plain: false,
+        allowPlainNetwork: false,
+        state: undefined,
+        tlsCert: undefined,
+        tlsKey: undefined,
+        logFormat: undefined,
+        ...rest,
+      });
+    });
+}
+
+/** The command and its options. */
+function serving(): Command {
   return new Command('ferryd')
     .description('Serves folders to ferry, over TCP, in checksummed chunks that resume.')
     .version(version)
@@ -129,33 +162,5 @@ export function daemonCommand(run: (options: DaemonOptions) => Promise<void>): C
         'pretty',
         'json',
       ]),
-    )
-    .addHelpText(
-      'after',
-      `
-Examples:
-  ferryd --plain ./folder              serve one folder on this machine
-  ferryd --plain --share music=/srv/music:ro --share inbox=/srv/inbox
-`,
-    )
-    .action(async (folder: string | undefined, parsed: Parsed, command: Command) => {
-      if (folder !== undefined && parsed.share.length > 0) {
-        command.error('error: give either a folder or --share, not both');
-      }
-      const single = { name: '', folder: folder ?? '.', readOnly: false };
-      await run({
-        shares: parsed.share.length > 0 ? parsed.share : [single],
-        ...parsed.listen,
-        plain: parsed.plain ?? false,
-        allowPlainNetwork: parsed.allowPlainNetwork ?? false,
-        tlsCert: parsed.tlsCert,
-        tlsKey: parsed.tlsKey,
-        state: parsed.state,
-        durability: parsed.durability,
-        maxConnections: parsed.maxConnections,
-        partialAgeMs: parsed.partialAge * dayMs,
-        logLevel: parsed.logLevel,
-        logFormat: parsed.logFormat,
-      });
-    });
+    );
 }

@@ -121,8 +121,8 @@ export function addMove(program: Command, shell: Shell, outcome: Outcome): void 
       'after',
       `
 Examples:
-  ferry mv ferry+tcp://nas/a.txt /b.txt     rename
-  ferry mv ferry+tcp://nas/a.txt /folder/   move into a folder`,
+  ferry mv ferry://nas/a.txt /b.txt     rename
+  ferry mv ferry://nas/a.txt /folder/   move into a folder`,
     );
   addViewOptions(addConnectOptions(command));
   command.action(async (from: string, to: string, parsed: Parsed) => {

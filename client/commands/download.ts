@@ -17,10 +17,10 @@ import { jobParts, type ParsedCommand, refuseBesideStream, settle } from './tran
 
 const examples = `
 Examples:
-  ferry download ferry+tcp://nas/inbox/report.pdf .   into the current folder
-  ferry download ferry+tcp://nas/backup/photos .      makes ./photos
-  ferry download ferry+tcp://nas/backup/photos/ here  the content of photos
-  ferry download ferry+tcp://nas/all.tar - | tar x    a stream`;
+  ferry download ferry://nas/inbox/report.pdf .   into the current folder
+  ferry download ferry://nas/backup/photos .      makes ./photos
+  ferry download ferry://nas/backup/photos/ here  the content of photos
+  ferry download ferry://nas/all.tar - | tar x    a stream`;
 
 export function addDownload(program: Command, shell: Shell, outcome: Outcome): void {
   const command = program

@@ -19,10 +19,10 @@ import { jobParts, type ParsedCommand, refuseBesideStream, settle } from './tran
 
 const examples = `
 Examples:
-  ferry upload report.pdf ferry+tcp://nas/inbox/      the file, into the folder inbox
-  ferry upload photos ferry+tcp://nas/backup          makes backup/photos
-  ferry upload photos/ ferry+tcp://nas/backup/photos  the content of photos
-  tar c . | ferry upload - ferry+tcp://nas/all.tar    a stream`;
+  ferry upload report.pdf ferry://nas/inbox/      the file, into the folder inbox
+  ferry upload photos ferry://nas/backup          makes backup/photos
+  ferry upload photos/ ferry://nas/backup/photos  the content of photos
+  tar c . | ferry upload - ferry://nas/all.tar    a stream`;
 
 export function addUpload(program: Command, shell: Shell, outcome: Outcome): void {
   const command = program

@@ -21,7 +21,7 @@ type Parsed = ParsedView & ParsedConnect & ParsedSelection;
 
 const examples = `
 Examples:
-  ferry verify photos ferry+tcp://nas/backup/photos   exit 6 and the differences when they differ`;
+  ferry verify photos ferry://nas/backup/photos   exit 6 and the differences when they differ`;
 
 export function addVerify(program: Command, shell: Shell, outcome: Outcome): void {
   const command = program

@@ -13,7 +13,7 @@ const wrong: readonly (readonly [string, RegExp])[] = [
   [`ls -z ${somewhere}`, /unknown option '-z'/],
   ['ls', /missing required argument 'remote'/],
   ['ls music', /"music" is not a remote: write it as/],
-  ['ls nas:/music', /did you mean "ferry\+tcp:\/\/nas\/music"\?/],
+  ['ls nas:/music', /did you mean "ferry:\/\/nas\/music"\?/],
   ['ls ferry+tcp://nas:x/a', /needs a port/],
   ['ls ferry+tcp://nas/../a', /component "\.\."/],
   [`upload ${somewhere}`, /Name what to send/],

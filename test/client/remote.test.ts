@@ -94,7 +94,7 @@ test('a slip is not taken for a local file', (t) => {
 });
 
 test('what is written as for scp or rsync is told how to write it', (t) => {
-  const meant = /did you mean "ferry\+tcp:\/\/nas\/a\/b"\?/;
+  const meant = /did you mean "ferry:\/\/nas\/a\/b"\?/;
   for (const text of ['nas:/a/b', 'nas:a/b', 'nas::a/b', 'me@nas:/a/b']) {
     t.throws(() => requireRemote(text), { message: meant });
   }

@@ -1,0 +1,260 @@
+/** TLS, pins and tokens, through the real programs. */
+import { X509Certificate } from 'node:crypto';
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import tls from 'node:tls';
+import test, { type ExecutionContext } from 'ava';
+import { loadIdentity } from '../../daemon/certificate.ts';
+import { newToken, tokenText } from '../../transfer/authentication.ts';
+import { testToken } from '../helpers/token.ts';
+import { startDaemon } from './helpers/daemon.ts';
+import { type FerryResult, runFerry } from './helpers/ferry.ts';
+import { differences, MiB, type TempFolder, tempFolder, writeRandomFile } from './helpers/files.ts';
+import { eachLine, parseObject, startProgram } from './helpers/processes.ts';
+
+interface Secure {
+  readonly folder: TempFolder;
+  readonly port: number;
+  readonly pin: string;
+  /** All that it logged. */
+  log(): string;
+  url(path?: string): string;
+}
+
+async function secure(t: ExecutionContext, args: readonly string[] = []): Promise<Secure> {
+  const folder = await tempFolder();
+  await mkdir(folder.at('served'));
+  await mkdir(folder.at('state'), { mode: 0o700 });
+  await writeFile(folder.at('state', 'token'), `${testToken}\n`, { mode: 0o600 });
+  const words = ['--listen', '127.0.0.1:0', '--log-format', 'json', '--state', folder.at('state')];
+  const { child, exit } = startProgram(
+    'ferryd',
+    [folder.at('served'), ...words, ...args],
+    ['ignore', 'ignore', 'pipe'],
+    {},
+  );
+  t.teardown(async () => {
+    child.kill('SIGTERM');
+    await exit;
+    await folder.remove();
+  });
+  const lines: string[] = [];
+  const port = await new Promise<number>((resolve, reject) => {
+    eachLine(child.stderr as NodeJS.ReadableStream, (line) => {
+      lines.push(line);
+      const record = parseObject(line);
+      if (record?.['event'] === 'listening') resolve(record['port'] as number);
+    });
+    exit.then(() => reject(new Error(lines.join('\n'))), reject);
+  });
+  const cert = await readFile(folder.at('state', 'cert.pem'));
+  return {
+    folder,
+    port,
+    pin: new X509Certificate(cert).fingerprint256,
+    log: () => lines.join('\n'),
+    url: (path = '') => `ferry://127.0.0.1:${port}/${path}`,
+  };
+}
+
+async function exits(
+  t: ExecutionContext,
+  code: number,
+  args: readonly string[],
+  env: Record<string, string | undefined> = {},
+): Promise<FerryResult> {
+  const result = await runFerry(args, { env });
+  t.is(result.code, code, `${args.join(' ')}\n${result.stderr}`);
+  t.notRegex(result.stderr, /^\s+at /m);
+  t.false(result.stderr.includes(testToken));
+  return result;
+}
+
+test('files go up and down under TLS, and resume', async (t) => {
+  const daemon = await secure(t);
+  const { folder } = daemon;
+  await writeRandomFile(folder.at('big'), 40 * MiB);
+  await exits(t, 30, [
+    'upload',
+    '--bwlimit',
+    '20M',
+    '--max-duration',
+    '1s',
+    folder.at('big'),
+    daemon.url(),
+  ]);
+  const again = await runFerry(['upload', '--json', folder.at('big'), daemon.url()]);
+  t.is(again.code, 0, again.stderr);
+  t.true((again.summary?.bytesReused ?? 0) > MiB);
+  await exits(t, 0, ['download', '--pin', daemon.pin, daemon.url('big'), folder.at('back')]);
+  t.deepEqual(await differences(folder.at('big'), folder.at('back')), []);
+  t.false(daemon.log().includes(testToken));
+});
+
+test('the first start makes a certificate, a key and a token, for the owner alone', async (t) => {
+  const { folder } = await secure(t);
+  for (const name of ['token', 'cert.pem', 'key.pem', 'tokens.json']) {
+    t.is((await stat(folder.at('state', name))).mode & 0o777, 0o600, name);
+  }
+});
+
+test('the wrong token, none, a revoked pin, one that others can read: exit 4 with a hint', async (t) => {
+  const daemon = await secure(t);
+  const ls = ['ls', daemon.url()];
+  const wrong = await exits(t, 4, ls, { FERRY_TOKEN: tokenText(newToken()) });
+  t.regex(wrong.stderr, /token/);
+  const HOME = daemon.folder.path;
+  const none = await exits(t, 4, ls, { FERRY_TOKEN: undefined, HOME, XDG_STATE_HOME: HOME });
+  t.regex(none.stderr, /ferry pair/);
+  const pinned = await exits(t, 4, [...ls, '--pin', `sha256:${'0'.repeat(64)}`]);
+  t.regex(pinned.stderr, /another certificate/);
+  const file = daemon.folder.at('token');
+  await writeFile(file, testToken);
+  await chmod(file, 0o644);
+  const open = await exits(t, 4, [...ls, '--token-file', file], { FERRY_TOKEN: undefined });
+  t.regex(open.stderr, /chmod 600/);
+  await chmod(file, 0o600);
+  await exits(t, 0, [...ls, '--token-file', file], { FERRY_TOKEN: undefined });
+  const nonsense = await exits(t, 2, ls, { FERRY_TOKEN: 'nonsense-secret' });
+  t.false(nonsense.stderr.includes('nonsense-secret'));
+});
+
+test('on the same machine the daemon of the same user is known by its default state folder', async (t) => {
+  const daemon = await secure(t);
+  const own = daemon.folder.at('xdg', 'chunkferry');
+  await mkdir(own, { recursive: true });
+  await writeFile(`${own}/token`, testToken, { mode: 0o600 });
+  const env = { FERRY_TOKEN: undefined, XDG_STATE_HOME: daemon.folder.at('xdg') };
+  await exits(t, 0, ['ls', daemon.url()], env);
+});
+
+test('a certificate of one’s own: signed by --ca it is taken, by others it is not', async (t) => {
+  const folder = await tempFolder();
+  t.teardown(() => folder.remove());
+  await loadIdentity(folder.path); // Self-signed: its own authority, for localhost.
+  const files = ['--tls-cert', folder.at('cert.pem'), '--tls-key', folder.at('key.pem')];
+  const words = ['--listen', 'localhost:0', '--state', folder.at('state'), '--log-format', 'json'];
+  await mkdir(folder.at('served'));
+  await mkdir(folder.at('state'), { mode: 0o700 });
+  await writeFile(folder.at('state', 'token'), testToken, { mode: 0o600 });
+  const { child, exit } = startProgram(
+    'ferryd',
+    [folder.at('served'), ...words, ...files],
+    ['ignore', 'ignore', 'pipe'],
+    {},
+  );
+  t.teardown(async () => {
+    child.kill('SIGTERM');
+    await exit;
+  });
+  const port = await new Promise<number>((resolve) => {
+    eachLine(child.stderr as NodeJS.ReadableStream, (line) => {
+      const record = parseObject(line);
+      if (record?.['event'] === 'listening') resolve(record['port'] as number);
+    });
+  });
+  const url = `ferry://localhost:${port}/`;
+  await exits(t, 0, ['ls', '--ca', folder.at('cert.pem'), url]);
+  await loadIdentity(folder.at('other'));
+  const other = await exits(t, 4, ['ls', '--ca', folder.at('other', 'cert.pem'), url]);
+  t.regex(other.stderr, /not signed by/);
+});
+
+test('plain against TLS and TLS against plain: never connected, with the likely cause', async (t) => {
+  const daemon = await secure(t);
+  await mkdir(daemon.folder.at('other'));
+  const other = await startDaemon({ folder: daemon.folder.at('other') });
+  t.teardown(() => other.stop());
+  const one = await exits(t, 35, ['ls', `ferry+tcp://127.0.0.1:${daemon.port}/`]);
+  t.regex(one.stderr, /ferry:\/\//);
+  const two = await exits(t, 35, ['ls', `ferry://127.0.0.1:${other.port}/`]);
+  t.regex(two.stderr, /ferry\+tcp:\/\//);
+});
+
+test('TLS 1.2, and TLS without our ALPN name, are not served', async (t) => {
+  const daemon = await secure(t);
+  const attempt = (options: tls.ConnectionOptions): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = tls.connect({
+        port: daemon.port,
+        host: '127.0.0.1',
+        rejectUnauthorized: false,
+        ...options,
+      });
+      let heard = 0;
+      socket.on('data', (bytes: Buffer) => (heard += bytes.length));
+      socket.on('error', () => resolve('refused'));
+      socket.on('close', () => resolve(heard === 0 ? 'refused' : 'answered'));
+      socket.on('secureConnect', () => socket.write('hello'));
+    });
+  t.is(await attempt({ maxVersion: 'TLSv1.2', ALPNProtocols: ['chunkferry/1'] }), 'refused');
+  t.is(await attempt({ ALPNProtocols: ['h2'] }), 'refused');
+  t.is(await attempt({}), 'refused');
+});
+
+test('a man in the middle with a certificate of his own gets no proof, pinned or not', async (t) => {
+  const daemon = await secure(t);
+  await loadIdentity(daemon.folder.at('mallory'));
+  const [cert, key] = await Promise.all(
+    ['cert.pem', 'key.pem'].map((name) => readFile(daemon.folder.at('mallory', name))),
+  );
+  const overheard: Buffer[] = [];
+  const mallory = tls.createServer(
+    { cert, key, ALPNProtocols: ['chunkferry/1'] } as tls.TlsOptions,
+    (victim) => {
+      const onward = tls.connect({
+        port: daemon.port,
+        host: '127.0.0.1',
+        rejectUnauthorized: false,
+        ALPNProtocols: ['chunkferry/1'],
+      });
+      victim.on('data', (bytes: Buffer) => {
+        overheard.push(bytes);
+        onward.write(bytes);
+      });
+      onward.on('data', (bytes: Buffer) => void victim.write(bytes));
+      for (const [one, other] of [
+        [victim, onward],
+        [onward, victim],
+      ] as const) {
+        one.on('error', () => undefined);
+        one.on('close', () => other.destroy());
+      }
+    },
+  );
+  await new Promise<void>((resolve) => void mallory.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => mallory.close());
+  const { port } = mallory.address() as net.AddressInfo;
+  const url = `ferry://127.0.0.1:${port}/`;
+  await exits(t, 4, ['ls', url]);
+  const bytes = Buffer.concat(overheard);
+  const helloEnd = 16 + 32 + bytes.readUInt32LE(16 + 4);
+  t.not(bytes[helloEnd], 0x02, 'no proof');
+  overheard.length = 0;
+  await exits(t, 4, ['ls', '--pin', daemon.pin, url]);
+  t.is(overheard.length, 0, 'a pinned client says nothing at all');
+});
+
+test('a token that is revoked ends its connections at once', async (t) => {
+  const daemon = await secure(t);
+  const { folder } = daemon;
+  await writeRandomFile(folder.at('big'), 40 * MiB);
+  const running = runFerry(
+    ['upload', '--json', '--bwlimit', '2M', folder.at('big'), daemon.url()],
+    {
+      onEvent: ({ type }) => {
+        if (type === 'progress') void revoke();
+      },
+    },
+  );
+  let revoked = false;
+  const revoke = async (): Promise<void> => {
+    if (revoked) return;
+    revoked = true;
+    const file = folder.at('state', 'tokens.json');
+    const list = JSON.parse(await readFile(file, 'utf8')) as { tokens: unknown[] };
+    await writeFile(file, JSON.stringify({ ...list, tokens: [] }), { mode: 0o600 });
+  };
+  const { code, stderr } = await running;
+  t.is(code, 4, stderr);
+});
