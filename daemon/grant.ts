@@ -28,3 +28,11 @@ export interface Peer {
   readonly address: string;
   readonly grant: Grant;
 }
+
+/**
+ * An id that a client chose, as one of its token: nobody else can carry on, take over or ask after
+ * what it names, even who has seen it.
+ */
+export function ownedBy({ id }: Grant, chosen: Uint8Array): Uint8Array {
+  return Buffer.concat([id, chosen]);
+}

@@ -6,6 +6,7 @@ import { FerryError } from '../protocol/errors.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { createLog } from './log.ts';
 import { type DaemonOptions, daemonCommand } from './options.ts';
+import { addTokenCommands } from './token-commands.ts';
 
 /** Where the daemon keeps its files: https://specifications.freedesktop.org/basedir-spec/ */
 function defaultState(): string {
@@ -55,6 +56,12 @@ async function run(options: DaemonOptions): Promise<void> {
   }
 }
 
-await daemonCommand(run)
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
-  .parseAsync();
+const program = daemonCommand(run).exitOverride((error) =>
+  process.exit(error.exitCode === 0 ? 0 : 2),
+);
+addTokenCommands(program, {
+  defaultState: defaultState(),
+  out: (text) => void process.stdout.write(text),
+  say: (text) => void process.stderr.write(text),
+});
+await program.parseAsync().catch(fail);

@@ -5,8 +5,9 @@ import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
+import { Access } from './access.ts';
 import { Downloads } from './downloads.ts';
-import type { Peer } from './grant.ts';
+import { type Grant, ownedBy, type Peer } from './grant.ts';
 import type { Logger } from './log.ts';
 import type { TransferRegistry } from './registry.ts';
 import { OperationResults } from './results.ts';
@@ -58,7 +59,7 @@ export class Service {
     // Until a handler listens in its own way, all that may come is the end.
     request.listen({ onFrame: () => undefined, onFailed: () => undefined });
     try {
-      const summary = await this.#answer(request, frame);
+      const summary = await this.#answer(request, frame, peer.grant);
       if (summary === undefined) return;
       const seconds = Math.round(performance.now() - startedAtMs) / 1000;
       log[isQuestion(frame) ? 'debug' : 'info'](
@@ -83,29 +84,31 @@ export class Service {
     log.error({ event: 'failed', path, err: error }, `${frame.type} failed unexpectedly`);
   }
 
-  async #answer(request: Request, frame: ControlFrame): Promise<Summary | undefined> {
+  async #answer(request: Request, frame: ControlFrame, grant: Grant): Promise<Summary | undefined> {
+    const access = new Access(this.#shares, grant);
+    access.check(frame);
     switch (frame.type) {
       case 'list':
-        return await this.#list(request, frame);
+        return await this.#list(request, frame, access);
       case 'stat':
         request.say({
           type: 'entry',
           request: request.id,
-          entry: await this.#shares.stat(frame.path),
+          entry: await access.stat(frame.path),
         });
         return { path: frame.path, result: 'ok', bytes: 0 };
       case 'mkdir':
-        return await this.#change(request, frame, frame.path, async () => {
+        return await this.#change(request, frame, grant, frame.path, async () => {
           const { storage, path } = this.#shares.at(frame.path);
           await storage.mkdir(path, frame.parents);
         });
       case 'remove':
-        return await this.#change(request, frame, frame.path, async () => {
+        return await this.#change(request, frame, grant, frame.path, async () => {
           const { storage, path } = this.#shares.at(frame.path);
           await storage.remove(path, frame.recursive);
         });
       case 'rename':
-        return await this.#change(request, frame, frame.from, () =>
+        return await this.#change(request, frame, grant, frame.from, () =>
           this.#shares.rename(frame.from, frame.to),
         );
       case 'checksums':
@@ -115,11 +118,11 @@ export class Service {
       case 'fetch':
         return await this.#downloads.sendPage(request, frame);
       case 'offer':
-        return await this.#uploads.receiveFile(request, frame);
+        return await this.#uploads.receiveFile(request, frame, grant);
       case 'offers':
-        return await this.#uploads.receivePage(request, frame);
+        return await this.#uploads.receivePage(request, frame, grant);
       case 'join':
-        this.#uploads.joinFile(request, frame);
+        this.#uploads.joinFile(request, frame, grant);
         return undefined;
       default:
         throw new ProtocolError('protocol', `A ${frame.type} frame opens no request.`);
@@ -129,16 +132,25 @@ export class Service {
   async #change(
     request: Request,
     { operation }: { operation: Uint8Array },
+    grant: Grant,
     path: string,
     work: () => Promise<void>,
   ): Promise<Summary> {
-    await whileWorking(() => [request], 'syncing', this.#results.once(operation, work));
+    await whileWorking(
+      () => [request],
+      'syncing',
+      this.#results.once(ownedBy(grant, operation), work),
+    );
     request.say({ type: 'done', request: request.id });
     return { path, result: 'done', bytes: 0 };
   }
 
-  async #list(request: Request, { path, ...options }: FrameOf<'list'>): Promise<Summary> {
-    for await (const batch of this.#shares.list(path, options)) {
+  async #list(
+    request: Request,
+    { path, ...options }: FrameOf<'list'>,
+    access: Access,
+  ): Promise<Summary> {
+    for await (const batch of access.list(path, options)) {
       for (const entries of pagesOf(batch)) {
         if (request.over) return { path, result: 'cancelled', bytes: 0 };
         await request.sayBulk({ type: 'entries', request: request.id, last: false, entries });

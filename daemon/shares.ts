@@ -13,7 +13,8 @@ export interface Place {
   readonly path: string;
 }
 
-const rootEntry: Entry = {
+/** A folder that only leads to others, and has nothing of its own to tell. */
+export const passage: Entry = {
   path: '',
   kind: 'directory',
   size: 0,
@@ -59,7 +60,7 @@ export class Shares {
 
   async stat(path: string): Promise<Entry> {
     const place = this.#find(path);
-    return place === undefined ? rootEntry : await place.storage.stat(place.path);
+    return place === undefined ? passage : await place.storage.stat(place.path);
   }
 
   async *list(path: string, options: ListOptions): AsyncIterable<Entry[]> {

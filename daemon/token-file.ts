@@ -1,4 +1,5 @@
 /** `<state>/tokens.json`, and the first token beside it. */
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FerryError } from '../protocol/errors.ts';
@@ -90,6 +91,14 @@ async function makeFirst(stateFolder: string): Promise<StoredGrant> {
   const token = newToken();
   await writePrivate(file, `${tokenText(token)}\n`);
   return newGrant(token, 'first');
+}
+
+/** A token that is revoked need not lie about any more, where programs of this user find it. */
+export async function forgetFirstToken(stateFolder: string, { id }: StoredGrant): Promise<void> {
+  const file = path.join(stateFolder, firstTokenName);
+  const text = await readPrivate(file);
+  if (text === undefined) return;
+  if (Buffer.compare(credentialOf(readToken(text, file)).id, id) === 0) await rm(file);
 }
 
 function readToken(text: string, file: string): Uint8Array {

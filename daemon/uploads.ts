@@ -10,6 +10,7 @@ import { receiveFile } from '../transfer/receive-file.ts';
 import { receivePage } from '../transfer/receive-page.ts';
 import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
+import { type Grant, ownedBy } from './grant.ts';
 import type { Logger } from './log.ts';
 import type { Claim, TransferRegistry } from './registry.ts';
 import type { OperationResults } from './results.ts';
@@ -57,23 +58,24 @@ export class Uploads {
 
   // ---- one file --------------------------------------------------------------------------------
 
-  async receiveFile(request: Request, offer: FrameOf<'offer'>): Promise<Summary> {
+  async receiveFile(request: Request, offer: FrameOf<'offer'>, grant: Grant): Promise<Summary> {
+    const operation = offer.operation && ownedBy(grant, offer.operation);
     const place = this.#place(offer.path);
     const claim = await whileWorking(
       () => [request],
       'waiting',
-      this.#registry.claim(offer.path, request.carrier.peerSession),
+      this.#registry.claim(offer.path, ownedBy(grant, request.carrier.peerSession)),
     );
     try {
       // Asked only now: the operation may have come to its end while we waited for its claim.
-      const known = offer.operation && (await this.#results.get<Complete>(offer.operation));
+      const known = operation && (await this.#results.get<Complete>(operation));
       if (known !== undefined) {
         request.say({ type: 'complete', request: request.id, ...known });
         return { path: offer.path, result: known.outcome, bytes: 0 };
       }
       claim.heardAtMs = () => (request.over ? -Infinity : request.carrier.heardAtMs);
       claim.fence = (error) => request.fail(error);
-      return await this.#receive(request, offer, place, claim);
+      return await this.#receive(request, offer, place, claim, operation);
     } finally {
       this.#receivings.delete(claim);
       this.#registry.release(claim);
@@ -85,6 +87,7 @@ export class Uploads {
     offer: FrameOf<'offer'>,
     { storage, path }: Place,
     claim: Claim,
+    operation: Uint8Array | undefined,
   ): Promise<Summary> {
     let bytes = 0;
     const { outcome } = await receiveFile(request, offer, storage, path, {
@@ -107,15 +110,16 @@ export class Uploads {
         claim.committing = true;
       },
       onOutcome: (complete) => {
-        if (offer.operation) this.#results.keep(offer.operation, Promise.resolve(complete));
+        if (operation) this.#results.keep(operation, Promise.resolve(complete));
       },
     });
     return { path: offer.path, result: outcome, bytes };
   }
 
   /** Another connection takes part in an upload under way. */
-  joinFile(request: Request, { transfer, epoch }: FrameOf<'join'>): void {
-    const claim = this.#registry.find(transfer, epoch, request.carrier.peerSession);
+  joinFile(request: Request, { transfer, epoch }: FrameOf<'join'>, grant: Grant): void {
+    const session = ownedBy(grant, request.carrier.peerSession);
+    const claim = this.#registry.find(transfer, epoch, session);
     const receiving = this.#receivings.get(claim);
     if (receiving === undefined || claim.committing) {
       throw new TransferError('unknown-transfer', 'The transfer to join is over.');
@@ -126,9 +130,10 @@ export class Uploads {
   // ---- pages -----------------------------------------------------------------------------------
 
   /** Must be called in the moment the page was heard: its chunks may follow at once. */
-  async receivePage(request: Request, offers: FrameOf<'offers'>): Promise<Summary> {
+  async receivePage(request: Request, offers: FrameOf<'offers'>, grant: Grant): Promise<Summary> {
     const { storage, path } = this.#place(offers.base);
-    const { operation, entries, policy } = offers;
+    const { entries, policy } = offers;
+    const operation = ownedBy(grant, offers.operation);
     let known: PageResult | undefined;
     const decide = async (): Promise<Answer[]> => {
       known = await this.#results.get<PageResult>(operation);

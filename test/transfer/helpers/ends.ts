@@ -77,6 +77,8 @@ export const newSession = (): Uint8Array => newId();
 export class TestDaemon {
   readonly storage: Storage;
   readonly service: Service;
+  /** Of whoever connects from now on. */
+  grant: Grant = testGrant;
   /** Lines of its log. */
   readonly log: string[] = [];
   readonly #session = newSession();
@@ -102,12 +104,12 @@ export class TestDaemon {
     options: Partial<ConnectionOptions> = {},
     told: Partial<ToldLimits> = {},
   ): Connection {
+    const { grant } = this;
     return connectionOf(stream, {
       ...patient,
       side: 'daemon',
       hello: newHello(this.#session, told),
-      onRequest: (request, frame) =>
-        this.service.begin(request, frame, { address: 'test', grant: testGrant }),
+      onRequest: (request, frame) => this.service.begin(request, frame, { address: 'test', grant }),
       ...options,
     });
   }
