@@ -5,6 +5,7 @@ import { version } from '../transfer/version.ts';
 import { addMkdir, addMove, addRemove } from './commands/changes.ts';
 import { addDownload } from './commands/download.ts';
 import { addList, addStat } from './commands/entries.ts';
+import { addPair } from './commands/pair.ts';
 import { errorEvent } from './commands/perform.ts';
 import type { Outcome, Shell } from './commands/shell.ts';
 import { emptySummary } from './commands/summary.ts';
@@ -46,6 +47,7 @@ export function createProgram(shell: Shell, outcome: Outcome): Command {
   addRemove(program, shell, outcome);
   addMove(program, shell, outcome);
   addVerify(program, shell, outcome);
+  addPair(program, shell, outcome);
   addVersion(program, shell);
   return program;
 }

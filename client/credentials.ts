@@ -2,17 +2,18 @@
  * What a command proves itself by, and knows its daemon by.
  *
  * A token comes from --token-file or FERRY_TOKEN_FILE, else from FERRY_TOKEN; there is no --token,
- * because `ps` shows arguments to everybody and shells remember them. For a daemon on the same
+ * because `ps` shows arguments to everybody and shells remember them. Else from the daemons that this
+ * user has paired with. For a daemon on the same
  * machine, of the same user, it is in the daemon's own state folder.
  */
-import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
 import { type Binding, parseToken } from '../transfer/authentication.ts';
-import type { Remote } from './remote.ts';
+import type { Paired } from './paired.ts';
+import { isSameDaemon, type Remote } from './remote.ts';
 import type { Credentials } from './transfer-options.ts';
 
 /** What the options of a command say of it. */
@@ -48,9 +49,19 @@ export async function findCredentials(
   }
   const inEnvironment = env['FERRY_TOKEN'] ?? '';
   if (inEnvironment !== '') return { ...given, token: parseToken(inEnvironment) };
-  if (!loopback.test(remote.host)) return { ...given, token: undefined };
-  const token = await ownToken(surroundings);
+  const paired = await pairedWith(remote, surroundings);
+  if (paired !== undefined) {
+    const isPinned = pin === undefined && ca === undefined;
+    return { ...given, token: paired.token, pin: isPinned ? paired.pin : pin };
+  }
+  const token = loopback.test(remote.host) ? await ownToken(surroundings) : undefined;
   return { ...given, token };
+}
+
+/** What is known of a daemon that this user has paired with. */
+async function pairedWith(remote: Remote, { env }: Surroundings): Promise<Paired | undefined> {
+  const { readPaired } = await import('./paired.ts');
+  return (await readPaired(env)).find(({ address }) => isSameDaemon(address, remote));
 }
 
 /**
@@ -90,16 +101,4 @@ async function readText(file: string): Promise<string> {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FerryError('usage', `Cannot read ${shown(file)}: ${reason}.`, { cause });
   }
-}
-
-const pinBytes = createHash('sha256').digest().length;
-
-/** SHA-256 of a certificate: hex, with or without colons, or base64url, perhaps behind `sha256:`. */
-export function parsePin(text: string): Uint8Array | undefined {
-  const bare = text.replace(/^sha256:/i, '');
-  const hex = bare.replaceAll(':', '');
-  const bytes = /^[0-9a-f]{64}$/i.test(hex)
-    ? Buffer.from(hex, 'hex')
-    : Buffer.from(bare, 'base64url');
-  return bytes.length === pinBytes ? bytes : undefined;
 }

@@ -7,6 +7,7 @@ import { shown } from '../protocol/paths.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { type Identity, loadIdentity } from './certificate.ts';
+import { type Note, noteName, pairingLink } from './link.ts';
 import type { Logger } from './log.ts';
 import type { DaemonOptions, ShareOption } from './options.ts';
 import { MemoryRegistry } from './registry.ts';
@@ -17,6 +18,9 @@ import { Tokens } from './tokens.ts';
 
 export interface Daemon {
   readonly address: AddressInfo;
+  readonly note: Note;
+  /** What pairs another machine with it; holds the first token. Rejects when that is gone. */
+  link(): Promise<string>;
   /** Stops serving; settles when everything is closed and what can be kept is kept. */
   stop(): Promise<void>;
 }
@@ -39,7 +43,8 @@ export async function startDaemon(
     const server = new Server(service, tokens, { host, port, identity, limits }, log);
     const address = await server.listen();
     tokens.onChange = () => server.dropRevoked();
-    noteAddress(stateFolder, address);
+    const note = { host: address.address, port: address.port, plain: options.plain };
+    noteAddress(stateFolder, note, options.tlsCert && path.resolve(options.tlsCert));
     const { durability } = options;
     log.info(
       { event: 'listening', host: address.address, port: address.port, durability },
@@ -50,6 +55,8 @@ export async function startDaemon(
     if (durability === 'none') log.warn({ event: 'durability' }, 'nothing is synced to disk');
     return {
       address,
+      link: () => pairingLink(stateFolder, note, identity?.pin),
+      note,
       async stop() {
         log.info({ event: 'stopping' }, 'stopping');
         await server.stop();
@@ -138,8 +145,8 @@ function refuseOverlaps(shares: readonly ShareOption[]): void {
 }
 
 /** Leaves a note of where this daemon listens, for tools on the same machine. */
-function noteAddress(stateFolder: string, { address, port }: AddressInfo): void {
+function noteAddress(stateFolder: string, note: Note, certificate: string | undefined): void {
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
-  const note = `${JSON.stringify({ host: address, port })}\n`;
-  writeFileSync(path.join(stateFolder, 'ferryd.json'), note, { mode: 0o600 });
+  const text = `${JSON.stringify({ ...note, certificate })}\n`;
+  writeFileSync(path.join(stateFolder, noteName), text, { mode: 0o600 });
 }

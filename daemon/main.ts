@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { FerryError } from '../protocol/errors.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
+import { addLinkCommand, welcome } from './link.ts';
 import { createLog } from './log.ts';
 import { type DaemonOptions, daemonCommand } from './options.ts';
 import { addTokenCommands } from './token-commands.ts';
@@ -50,7 +51,14 @@ async function run(options: DaemonOptions): Promise<void> {
   try {
     const starting = startDaemon(options, options.state ?? defaultState(), log);
     stopOnSignals(starting);
-    await starting;
+    const daemon = await starting;
+    // For people only: a log must never hold a token.
+    if (process.stdout.isTTY && process.stderr.isTTY) {
+      await daemon.link().then(
+        (text) => void process.stdout.write(welcome(text, daemon.note)),
+        () => undefined, // The first token was replaced by others: nothing to show.
+      );
+    }
   } catch (error) {
     fail(error);
   }
@@ -63,5 +71,9 @@ addTokenCommands(program, {
   defaultState: defaultState(),
   out: (text) => void process.stdout.write(text),
   say: (text) => void process.stderr.write(text),
+});
+addLinkCommand(program, {
+  defaultState: defaultState(),
+  out: (text) => void process.stdout.write(text),
 });
 await program.parseAsync().catch(fail);

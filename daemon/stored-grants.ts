@@ -14,7 +14,7 @@ const keyBytes = 32;
 /** As it stands in logs and tables. */
 const namePattern = /^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,63}$/u;
 
-function checkTokenName(name: string): string | undefined {
+export function checkTokenName(name: string): string | undefined {
   return namePattern.test(name)
     ? undefined
     : 'A name begins with a letter or digit, has at most 64 of them, and . _ @ + - beside.';
@@ -37,7 +37,7 @@ export function formatGrants(grants: readonly StoredGrant[]): string {
   return `${JSON.stringify({ version: fileVersion, tokens }, undefined, 2)}\n`;
 }
 
-const isoTime = (timeMs: number): string => new Date(timeMs).toISOString();
+export const isoTime = (timeMs: number): string => new Date(timeMs).toISOString();
 
 /** Throws FerryError, which names `file` and what to do. */
 export function parseGrants(text: string, file: string): StoredGrant[] {

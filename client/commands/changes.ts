@@ -21,6 +21,7 @@ import {
   type ParsedView,
   viewOf,
 } from './options.ts';
+import { writtenOut } from './paired-words.ts';
 import { errorEvent, perform, type Task } from './perform.ts';
 import type { Outcome, Shell } from './shell.ts';
 import { emptySummary } from './summary.ts';
@@ -37,11 +38,15 @@ export function addMkdir(program: Command, shell: Shell, outcome: Outcome): void
   addViewOptions(addConnectOptions(command));
   command.action(async (texts: string[], parsed: Parsed & { parents?: true }) => {
     const parents = parsed.parents ?? false;
-    outcome.exitCode = await perform(shell, 'mkdir', viewOf(parsed, { summary: 'none' }), () =>
-      changeTask(texts, parsed, { parents }, async (ferry, path) => {
-        await ferry.mkdir(path, { parents });
-        return 'directories';
-      }),
+    outcome.exitCode = await perform(
+      shell,
+      'mkdir',
+      viewOf(parsed, { summary: 'none' }),
+      async () =>
+        changeTask(await writtenOut(shell, texts), parsed, { parents }, async (ferry, path) => {
+          await ferry.mkdir(path, { parents });
+          return 'directories';
+        }),
     );
   });
 }
@@ -55,8 +60,8 @@ export function addRemove(program: Command, shell: Shell, outcome: Outcome): voi
   addViewOptions(addConnectOptions(command));
   command.action(async (texts: string[], parsed: Parsed & { recursive?: true }) => {
     const recursive = parsed.recursive ?? false;
-    outcome.exitCode = await perform(shell, 'rm', viewOf(parsed, { summary: 'none' }), () =>
-      changeTask(texts, parsed, { recursive }, async (ferry, path) => {
+    outcome.exitCode = await perform(shell, 'rm', viewOf(parsed, { summary: 'none' }), async () =>
+      changeTask(await writtenOut(shell, texts), parsed, { recursive }, async (ferry, path) => {
         await ferry.remove(path, { recursive });
         return 'files';
       }),
@@ -126,9 +131,10 @@ Examples:
     );
   addViewOptions(addConnectOptions(command));
   command.action(async (from: string, to: string, parsed: Parsed) => {
-    outcome.exitCode = await perform(shell, 'mv', viewOf(parsed, { summary: 'none' }), () =>
-      moveTask(from, to, parsed),
-    );
+    outcome.exitCode = await perform(shell, 'mv', viewOf(parsed, { summary: 'none' }), async () => {
+      const [source = '', target = ''] = await writtenOut(shell, [from, to]);
+      return moveTask(source, target, parsed);
+    });
   });
 }
 

@@ -10,6 +10,7 @@ import {
   connectOptions,
   viewOf,
 } from './options.ts';
+import { writtenOut } from './paired-words.ts';
 import { perform, type Task } from './perform.ts';
 import { addListOptions, addRuleOptions } from './selection.ts';
 import type { Outcome, Shell } from './shell.ts';
@@ -34,7 +35,9 @@ export function addDownload(program: Command, shell: Shell, outcome: Outcome): v
   addProgressOption(addViewOptions(addConnectOptions(command)));
   command.action(async (words: string[], parsed: ParsedCommand) => {
     const view = viewOf(parsed, { summary: 'transfer', dataOnStdout: words.at(-1) === '-' });
-    outcome.exitCode = await perform(shell, 'download', view, () => prepare(shell, words, parsed));
+    outcome.exitCode = await perform(shell, 'download', view, async () =>
+      prepare(shell, await writtenOut(shell, words), parsed),
+    );
   });
 }
 

@@ -17,6 +17,7 @@ import {
   type ParsedView,
   viewOf,
 } from './options.ts';
+import { writtenOut } from './paired-words.ts';
 import { perform } from './perform.ts';
 import type { Outcome, Shell } from './shell.ts';
 import { emptySummary } from './summary.ts';
@@ -27,20 +28,26 @@ type ParsedList = Parsed & { long?: true; recursive?: true; print0?: true };
 export function addList(program: Command, shell: Shell, outcome: Outcome): void {
   const command = program
     .command('ls')
-    .description('list a folder, or one file')
-    .argument('<remote>', 'the folder')
+    .description('list a folder, or one file; without a remote, the daemons that are paired')
+    .argument('[remote]', 'the folder')
     .addOption(option('-l, --long', 'mode, size and time before each name'))
     .addOption(option('-R, --recursive', 'everything below, too'))
     .addOption(
       option('-0, --print0', 'bare names, each ended by a NUL').conflicts(['long', 'json']),
     );
   addViewOptions(addConnectOptions(command));
-  command.action(async (text: string, parsed: ParsedList) => {
+  command.action(async (text: string | undefined, parsed: ParsedList) => {
+    if (text === undefined) {
+      const { listPaired } = await import('./pair.ts');
+      outcome.exitCode = await listPaired(shell, parsed.json ?? false);
+      return;
+    }
     const entryText =
       parsed.print0 === true ? rawName : parsed.long === true ? longLine : shortLine;
     const view = viewOf(parsed, { summary: 'none', entryText });
-    outcome.exitCode = await perform(shell, 'ls', view, () => {
-      const remote = requireRemote(text);
+    outcome.exitCode = await perform(shell, 'ls', view, async () => {
+      const [word = ''] = await writtenOut(shell, [text]);
+      const remote = requireRemote(word);
       const recursive = parsed.recursive ?? false;
       return {
         remote,
@@ -62,8 +69,9 @@ export function addStat(program: Command, shell: Shell, outcome: Outcome): void 
   addViewOptions(addConnectOptions(command));
   command.action(async (text: string, parsed: Parsed) => {
     const view = viewOf(parsed, { summary: 'none', entryText: description });
-    outcome.exitCode = await perform(shell, 'stat', view, () => {
-      const remote = requireRemote(text);
+    outcome.exitCode = await perform(shell, 'stat', view, async () => {
+      const [word = ''] = await writtenOut(shell, [text]);
+      const remote = requireRemote(word);
       return {
         remote,
         connect: connectOptions(parsed),

@@ -6,7 +6,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { overwrites } from '../../protocol/frames/transfer.ts';
 import { type Binding, bindings } from '../../transfer/authentication.ts';
-import { type Access, parsePin } from '../credentials.ts';
+import type { Access } from '../credentials.ts';
+import { parsePin } from '../pin.ts';
 import type { View } from '../render.ts';
 import {
   type ConnectOptions,

@@ -12,6 +12,7 @@ import {
   connectOptions,
   viewOf,
 } from './options.ts';
+import { writtenOut } from './paired-words.ts';
 import { perform, type Task } from './perform.ts';
 import { addListOptions, addRuleOptions } from './selection.ts';
 import type { Outcome, Shell } from './shell.ts';
@@ -36,7 +37,9 @@ export function addUpload(program: Command, shell: Shell, outcome: Outcome): voi
   addProgressOption(addViewOptions(addConnectOptions(command)));
   command.action(async (words: string[], parsed: ParsedCommand) => {
     const view = viewOf(parsed, { summary: 'transfer' });
-    outcome.exitCode = await perform(shell, 'upload', view, () => prepare(shell, words, parsed));
+    outcome.exitCode = await perform(shell, 'upload', view, async () =>
+      prepare(shell, await writtenOut(shell, words), parsed),
+    );
   });
 }
 

@@ -12,6 +12,7 @@ import {
   type ParsedView,
   viewOf,
 } from './options.ts';
+import { writtenOut } from './paired-words.ts';
 import { perform, type Task } from './perform.ts';
 import { addRuleOptions, type ParsedSelection, readSelection } from './selection.ts';
 import type { Outcome, Shell } from './shell.ts';
@@ -33,9 +34,10 @@ export function addVerify(program: Command, shell: Shell, outcome: Outcome): voi
   addProgressOption(addViewOptions(addConnectOptions(addRuleOptions(command))));
   command.action(async (local: string, remote: string, parsed: Parsed) => {
     const view = viewOf(parsed, { summary: 'verify' });
-    outcome.exitCode = await perform(shell, 'verify', view, () =>
-      prepare(shell, local, remote, parsed),
-    );
+    outcome.exitCode = await perform(shell, 'verify', view, async () => {
+      const [here = '', there = ''] = await writtenOut(shell, [local, remote]);
+      return await prepare(shell, here, there, parsed);
+    });
   });
 }
 

@@ -5,6 +5,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { testToken } from '../helpers/token.ts';
 import { runFerry, startFerry } from './helpers/ferry.ts';
 import { MiB, randomBytes, writeRandomFile } from './helpers/files.ts';
 import { programPath, startProgram } from './helpers/processes.ts';
@@ -159,7 +160,8 @@ test.serial('a reader that has enough ends it quietly', async (t) => {
   await writeRandomFile(scene.there('file'), 64 * MiB, 'head');
   const { spawn } = await import('node:child_process');
   const pipe = `'${process.execPath}' '${programPath('ferry')}' download '${scene.url('file')}' - | head -c 100000 | wc -c`;
-  const child = spawn('sh', ['-c', pipe], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, FERRY_TOKEN: testToken };
+  const child = spawn('sh', ['-c', pipe], { stdio: ['ignore', 'pipe', 'pipe'], env });
   const [stdout, stderr, code] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

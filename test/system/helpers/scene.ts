@@ -95,7 +95,8 @@ export async function ferryExits(
 ): Promise<FerryResult> {
   const [command = '', ...rest] = args;
   const result = await runFerry([command, '--json', ...rest], settings);
-  t.is(result.code, code, `ferry ${args.join(' ')}\n${result.stderr}`);
+  const errors = result.events.filter(({ type }) => type === 'error').map((e) => JSON.stringify(e));
+  t.is(result.code, code, [`ferry ${args.join(' ')}`, result.stderr, ...errors].join('\n'));
   if (code !== 2 || result.summary !== undefined) t.is(result.summary?.exitCode, code);
   t.notRegex(result.stderr, /^\s+at /m, 'no stack');
   return result;
