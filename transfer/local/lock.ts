@@ -49,12 +49,20 @@ export async function lockFolder(
       await removeName(own);
     }
     return heldLock(`${base}/${name}`, server, handle);
-  } catch (error) {
+  } catch (cause) {
+    const error = await bindError(cause, handle);
     server?.close();
     await handle?.close();
     if (isErrno(error, 'EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS')) return noLock;
     throw storageError(error, name);
   }
+}
+
+/** libuv tells ENOENT of a bind as EACCES: the folder may have been removed meanwhile. */
+async function bindError(error: unknown, folder: FileHandle | undefined): Promise<unknown> {
+  if (!isErrno(error, 'EACCES') || folder === undefined) return error;
+  const { nlink } = await folder.stat();
+  return nlink > 0 ? error : Object.assign(new Error('It was removed.'), { code: 'ENOENT' });
 }
 
 /** Such names are deleted as abandoned, should the process die in between. */

@@ -1,6 +1,7 @@
 /** Locks, what is left behind, and what is cleaned up. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { lstat, mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { lstat, mkdir, open, readdir, rmdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { openLocalStorage } from '../../../transfer/local/local-storage.ts';
@@ -43,6 +44,18 @@ test('a lock is held once, and free again after its release', async (t) => {
   await lock.release();
   t.deepEqual(await readdir(folder), []);
   await (await lockFolder(folder, 'lock', held)).release();
+});
+
+test('a folder that was removed meanwhile is missing, not forbidden', async (t) => {
+  const folder = join(await newFolder(t), 'removed');
+  await mkdir(folder);
+  const handle = await open(folder);
+  t.teardown(() => handle.close());
+  await rmdir(folder);
+  const path = `/proc/self/fd/${handle.fd}`;
+  const expected = existsSync('/proc/self/fd') ? 'not-found' : undefined;
+  if (expected !== undefined) t.is(await failureOf(() => lockFolder(path, 'lock', held)), expected);
+  else t.pass();
 });
 
 test('of many who want it at once, one gets the lock', async (t) => {
