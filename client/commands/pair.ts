@@ -5,12 +5,15 @@ import { shown } from '../../protocol/paths.ts';
 import type { Link } from '../../transfer/link.ts';
 import { type Remote, remoteText } from '../remote.ts';
 import { readSecret } from '../secret-prompt.ts';
-import { addConnectOptions, connectOptions, option, type ParsedConnect } from './options.ts';
+import { defaultConnectOptions, noCredentials } from '../transfer-options.ts';
+import { option } from './options.ts';
 import { errorEvent } from './perform.ts';
 import type { Outcome, Shell } from './shell.ts';
 import { emptySummary } from './summary.ts';
 
-type Parsed = ParsedConnect & { replace?: true };
+interface Parsed {
+  replace?: true;
+}
 
 const prompt = 'The link that ferryd shows (or `ferryd link`); it is not shown here: ';
 
@@ -20,7 +23,6 @@ export function addPair(program: Command, shell: Shell, outcome: Outcome): void 
     .description('get to know a daemon by its link, which is asked for, or read from stdin')
     .argument('[name]', 'what to call it (default: its own name)')
     .addOption(option('--replace', 'take the place of another daemon of that name'));
-  addConnectOptions(command);
   command.action(async (name: string | undefined, parsed: Parsed) => {
     outcome.exitCode = await reported(shell, () => pair(shell, name, parsed));
   });
@@ -75,7 +77,7 @@ async function pair(shell: Shell, given: string | undefined, parsed: Parsed): Pr
       `${name} is paired already, with ${remoteText(before.address)}: give another name, or --replace.`,
     );
   }
-  const address = await reach(link, parsed);
+  const address = await reach(link);
   await savePaired(shell.env, { name, address, token: link.token, pin: link.pin });
   return `Paired with ${name} (${remoteText(address)}). Try: ferry ls ${name}:`;
 }
@@ -90,16 +92,15 @@ function isSameDaemon(
 }
 
 /** The first of the link's addresses at which the daemon proves itself. */
-async function reach(link: Link, parsed: Parsed): Promise<Remote> {
+async function reach(link: Link): Promise<Remote> {
   const { connect } = await import('../ferry.ts');
-  const { access, ...options } = connectOptions(parsed);
   const { token, pin, scheme, port } = link;
-  const credentials = { token, pin, ca: undefined, binding: access.binding };
+  const credentials = { ...noCredentials, token, pin };
   let failure: unknown;
   for (const host of link.hosts) {
     const address: Remote = { scheme, host, port, path: '', isFolder: true };
     try {
-      const ferry = await connect(address, { ...options, credentials });
+      const ferry = await connect(address, { ...defaultConnectOptions, credentials });
       try {
         await ferry.stat('');
         return address;

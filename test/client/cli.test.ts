@@ -11,7 +11,7 @@ const wrong: readonly (readonly [string, RegExp])[] = [
   ['uplaod a b', /unknown command 'uplaod'; did you mean upload\?/],
   [`upload --exlude x a ${somewhere}`, /unknown option '--exlude'; did you mean --exclude\?/],
   [`ls -z ${somewhere}`, /unknown option '-z'/],
-  ['ls', /missing required argument 'remote'/],
+  ['stat', /missing required argument 'remote'/],
   ['ls music', /"music" is not a remote: write it as/],
   ['ls nas:/music', /did you mean "ferry:\/\/nas\/music"\?/],
   ['ls ferry+tcp://nas:x/a', /needs a port/],

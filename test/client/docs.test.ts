@@ -121,8 +121,11 @@ function programOptions(): string[] {
 
 /** The same, from the tables of docs/cli.md. */
 function documentedOptions(): string[] {
-  const names = program().commands.map((command) => command.name());
-  const rows = cliPage.matchAll(/^\| (`-[^|]*`) +\| ([^|]+?) +\|/gm);
+  const names = program()
+    .commands.map((command) => command.name())
+    .filter((name) => !name.endsWith('pair'));
+  const [ofFerry = ''] = cliPage.split('\n## Tokens');
+  const rows = ofFerry.matchAll(/^\| (`-[^|]*`) +\| ([^|]+?) +\|/gm);
   return [...rows].flatMap(([, flags, commands]) => {
     const plain = (flags ?? '').replaceAll('`', '');
     if (/--help|--version/.test(plain)) return [];
