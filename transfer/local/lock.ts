@@ -62,7 +62,7 @@ export async function lockFolder(
 async function bindError(error: unknown, folder: FileHandle | undefined): Promise<unknown> {
   if (!isErrno(error, 'EACCES') || folder === undefined) return error;
   const { nlink } = await folder.stat();
-  return nlink > 0 ? error : Object.assign(new Error('It was removed.'), { code: 'ENOENT' });
+  return nlink > 0 ? error : Object.assign(error as Error, { code: 'ENOENT' });
 }
 
 /** Such names are deleted as abandoned, should the process die in between. */

@@ -17,6 +17,8 @@ export interface DaemonSettings extends ProgramOptions {
   readonly port?: number;
   /** The daemon's own folder; by default a temporary one. */
   readonly state?: string;
+  /** Whether it serves plain TCP, the default here: what TLS does has tests of its own. */
+  readonly plain?: boolean;
 }
 
 export type LogRecord = Readonly<Record<string, unknown>>;
@@ -80,11 +82,17 @@ class Log {
   }
 }
 
-/** Starts ferryd with `--plain` on loopback; settles when it listens, throws when it won't. */
+/** Starts ferryd on loopback; settles when it listens, throws when it won't. */
 export async function startDaemon(settings: DaemonSettings): Promise<DaemonProcess> {
-  const { folder, args = [], port: wantedPort = 0, state } = settings;
+  const { folder, args = [], port: wantedPort = 0, state, plain = true } = settings;
   const ownState = state === undefined ? await tempFolder() : undefined;
-  const standard = ['--plain', '--listen', `127.0.0.1:${wantedPort}`, '--log-format', 'json'];
+  const standard = [
+    ...(plain ? ['--plain'] : []),
+    '--listen',
+    `127.0.0.1:${wantedPort}`,
+    '--log-format',
+    'json',
+  ];
   const stateFolder = state ?? ownState?.path ?? '';
   provideToken(stateFolder);
   const all = [...(folder === undefined ? [] : [folder]), ...standard, '--state', stateFolder];
@@ -113,7 +121,8 @@ export async function startDaemon(settings: DaemonSettings): Promise<DaemonProce
       logs: log.records,
       stray: log.stray,
       exit,
-      url: (path = '') => `ferry+tcp://${host as string}:${port as number}/${path}`,
+      url: (path = '') =>
+        `ferry${plain ? '+tcp' : ''}://${host as string}:${port as number}/${path}`,
       logged: (event) => log.find(event),
       stop: () => end('SIGTERM'),
       kill9: () => end('SIGKILL'),
