@@ -141,7 +141,9 @@ test('a new list that cannot be read leaves the old one in force, and is logged 
   const state = await stateOf(t);
   const { tokens, lines, logged } = await opened(t, state, { watching: false, pollMs: 10 });
   const [first] = await loadGrants(state.path);
-  await writeFile(state.at('tokens.json'), '{"version":1,"tok');
+  // Put there whole: written in place, the moment in which it is empty is a version of its own.
+  await writeFile(state.at('other'), '{"version":1,"tok', { mode: 0o600 });
+  await rename(state.at('other'), state.at('tokens.json'));
   await logged();
   await new Promise((resolve) => setTimeout(resolve, 50));
   t.truthy(tokens.find(first?.id ?? new Uint8Array()));

@@ -118,7 +118,9 @@ function answers(path: string): Promise<boolean> {
       settle(() => resolve(true)),
     );
     socket.once('error', (error) => {
-      if (isErrno(error, 'ECONNREFUSED', 'ENOENT', 'ENOTSOCK')) settle(() => resolve(false))();
+      // It was let go while we waited to be taken: what stands there now has to be asked again.
+      if (isErrno(error, 'ECONNRESET')) settle(() => resolve(answers(path)))();
+      else if (isErrno(error, 'ECONNREFUSED', 'ENOENT', 'ENOTSOCK')) settle(() => resolve(false))();
       else if (isErrno(error, 'EAGAIN')) settle(() => resolve(true))();
       else settle(() => reject(error))();
     });

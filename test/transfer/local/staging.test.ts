@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { lstat, mkdir, open, readdir, rmdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import type { FerryError } from '../../../protocol/errors.ts';
 import { openLocalStorage } from '../../../transfer/local/local-storage.ts';
 import { lockFolder } from '../../../transfer/local/lock.ts';
 import {
@@ -66,6 +67,27 @@ test('of many who want it at once, one gets the lock', async (t) => {
   const locks = settled.filter(({ status }) => status === 'fulfilled');
   t.is(locks.length, 1);
   for (const one of settled) if (one.status === 'fulfilled') await one.value.release();
+  t.deepEqual(await readdir(folder), []);
+});
+
+test('who asks while a lock is let go hears that it is held, or gets it', async (t) => {
+  const folder = await newFolder(t);
+  let holding = 0;
+  const takeAndLetGo = async (): Promise<void> => {
+    for (let taken = 0; taken < 40; ) {
+      try {
+        const lock = await lockFolder(folder, 'lock', held);
+        holding += 1;
+        t.is(holding, 1);
+        holding -= 1;
+        await lock.release();
+        taken += 1;
+      } catch (error) {
+        t.is((error as FerryError).failure, 'lock-held');
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, takeAndLetGo));
   t.deepEqual(await readdir(folder), []);
 });
 
