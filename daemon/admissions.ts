@@ -6,18 +6,7 @@
  * connections, those of one address and those of one token.
  */
 import { ProtocolError } from '../protocol/errors.ts';
-
-export interface AdmissionLimits {
-  readonly connections: number;
-  readonly connectionsPerAddress: number;
-  readonly pendingConnections: number;
-}
-
-const defaultAdmissionLimits: AdmissionLimits = {
-  connections: 256,
-  connectionsPerAddress: 128,
-  pendingConnections: 64,
-};
+import type { DaemonLimits } from './limits.ts';
 
 /** Somebody's place: in the pool first, then admitted. */
 export interface Place {
@@ -27,15 +16,15 @@ export interface Place {
 }
 
 export class Admissions {
-  readonly #limits: AdmissionLimits;
+  readonly #limits: DaemonLimits;
   /** In order of arrival; each with what ends it. */
   readonly #pending = new Map<Place, () => void>();
   readonly #byAddress = new Map<string, number>();
   readonly #byToken = new Map<string, number>();
   #admitted = 0;
 
-  constructor(limits: Partial<AdmissionLimits> = {}) {
-    this.#limits = { ...defaultAdmissionLimits, ...limits };
+  constructor(limits: DaemonLimits) {
+    this.#limits = limits;
   }
 
   get admitted(): number {
@@ -83,12 +72,13 @@ export class Admissions {
   }
 
   #check(address: string, tokenId: string, most: number): void {
-    const { connections, connectionsPerAddress } = this.#limits;
+    const { connections, connectionsPerAddress, connectionsPerToken } = this.#limits;
     refuseAt(this.#admitted, connections, 'connections', 'The daemon');
     const ofAddress = this.#byAddress.get(address) ?? 0;
     refuseAt(ofAddress, connectionsPerAddress, 'connectionsPerAddress', 'This address');
     const ofToken = this.#byToken.get(tokenId) ?? 0;
     refuseAt(ofToken, most, "the token's max-connections", 'This token');
+    refuseAt(ofToken, connectionsPerToken, 'connectionsPerToken', 'This token');
   }
 }
 

@@ -7,6 +7,7 @@ import { shown } from '../protocol/paths.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { type Identity, loadIdentity } from './certificate.ts';
+import { daemonLimits } from './limits.ts';
 import { type Note, noteName, pairingLink } from './link.ts';
 import type { Logger } from './log.ts';
 import type { DaemonOptions, ShareOption } from './options.ts';
@@ -32,12 +33,12 @@ export async function startDaemon(
   log: Logger,
 ): Promise<Daemon> {
   checkNetwork(options);
+  const limits = daemonLimits(options.limits);
   const tokens = await Tokens.open(stateFolder, log);
   const identity = await identityOf(options, stateFolder);
   const shares = new Shares(await openShares(options, log));
   try {
     const service = new Service(shares, new MemoryRegistry(), log);
-    const limits = { connections: options.maxConnections };
     const host = options.host ?? (options.plain ? '127.0.0.1' : '::');
     const { port } = options;
     const server = new Server(service, tokens, { host, port, identity, limits }, log);

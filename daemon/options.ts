@@ -2,7 +2,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { escaped } from '../protocol/paths.ts';
 import { version } from '../transfer/version.ts';
+import { type DaemonLimits, isLimitName, limitFault, limitNames, limitTable } from './limits.ts';
 import { type LogFormat, type LogLevel, logLevels } from './log.ts';
+import { parseBytes } from './units.ts';
 
 /** The port that ferryd and ferry use when none is named. */
 const defaultPort = 7873;
@@ -27,7 +29,8 @@ export interface DaemonOptions {
   /** Undefined: by XDG. */
   readonly state: string | undefined;
   readonly durability: 'fsync' | 'none';
-  readonly maxConnections: number;
+  /** Those that were set. */
+  readonly limits: Partial<DaemonLimits>;
   readonly partialAgeMs: number;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat | undefined;
@@ -46,6 +49,19 @@ function parseShare(text: string, before: ShareOption[]): ShareOption[] {
     throw new InvalidArgumentError(`The share name "${escaped(name)}" is taken or not allowed.`);
   }
   return [...before, { name, folder, readOnly: ro !== undefined }];
+}
+
+/** `name=value`, bytes with a suffix if need be: `freeBytes=10G`. */
+function parseLimit(text: string, before: Partial<DaemonLimits>): Partial<DaemonLimits> {
+  const [, name = '', value = ''] = /^(\w+)=(.+)$/.exec(text) ?? [];
+  if (!isLimitName(name)) {
+    throw new InvalidArgumentError(`Write it as name=value. The names: ${limitNames.join(', ')}.`);
+  }
+  const isPlain = limitTable[name].unit !== 'bytes' || /^\d+$/.test(value);
+  const number = isPlain ? Number(value) : parseBytes(value);
+  const fault = limitFault(name, number);
+  if (fault !== undefined) throw new InvalidArgumentError(fault);
+  return { ...before, [name]: number };
 }
 
 interface Address {
@@ -81,7 +97,8 @@ interface Parsed {
   tlsKey?: string;
   state?: string;
   durability: 'fsync' | 'none';
-  maxConnections: number;
+  limit: Partial<DaemonLimits>;
+  maxConnections?: number;
   partialAge: number;
   logLevel: LogLevel;
   logFormat?: LogFormat;
@@ -104,11 +121,12 @@ Examples:
         command.error('error: give either a folder or --share, not both');
       }
       const single = { name: '', folder: folder ?? '.', readOnly: false };
-      const { share, listen, partialAge, ...rest } = parsed;
+      const { share, listen, partialAge, limit, maxConnections: connections, ...rest } = parsed;
       await run({
         shares: share.length > 0 ? share : [single],
         ...listen,
         partialAgeMs: partialAge * dayMs,
+        limits: connections === undefined ? limit : { ...limit, connections },
         plain: false,
         allowPlainNetwork: false,
         state: undefined,
@@ -149,7 +167,16 @@ function serving(): Command {
         .choices(['fsync', 'none'])
         .default('fsync'),
     )
-    .option('--max-connections <n>', 'connections at once', positiveInteger, 256)
+    .option(
+      '--max-connections <n>',
+      `connections at once (default: ${limitTable.connections.default})`,
+      positiveInteger,
+    )
+    .addOption(
+      new Option('--limit <name=value>', 'one of the limits of docs/limits.md; repeatable')
+        .argParser(parseLimit)
+        .default({}, 'none'),
+    )
     .option(
       '--partial-age <days>',
       'delete partial files untouched for so long',

@@ -4,12 +4,16 @@
  * guesser is served at once.
  */
 const firstDelayMs = 250;
-const longestDelayMs = 8_000;
 /** Addresses that are remembered; the one that failed longest ago is forgotten first. */
 const addressesKept = 4_096;
 
 export class Penalties {
+  readonly #longestMs: number;
   readonly #failures = new Map<string, number>();
+
+  constructor(longestMs: number) {
+    this.#longestMs = longestMs;
+  }
 
   /** Counts a failure of `address`; gives how long its answer waits. */
   failed(address: string): number {
@@ -20,7 +24,7 @@ export class Penalties {
       if (this.#failures.size <= addressesKept) break;
       this.#failures.delete(oldest);
     }
-    return Math.min(longestDelayMs, firstDelayMs * 2 ** (failures - 1));
+    return Math.min(this.#longestMs, firstDelayMs * 2 ** (failures - 1));
   }
 
   clear(address: string): void {

@@ -8,11 +8,11 @@ import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
 import type { Channel, Verifier } from '../transfer/handshake.ts';
 import { InputBuffer } from '../transfer/input-buffer.ts';
-import { transferLimits } from '../transfer/limits.ts';
 import { readInto } from './accepted.ts';
-import { type AdmissionLimits, Admissions, type Place } from './admissions.ts';
+import { Admissions, type Place } from './admissions.ts';
 import type { Identity } from './certificate.ts';
 import type { Grant } from './grant.ts';
+import { type DaemonLimits, defaultLimits } from './limits.ts';
 import type { Logger } from './log.ts';
 import { Penalties } from './penalties.ts';
 import { secure } from './secure.ts';
@@ -24,9 +24,7 @@ export interface ServerOptions {
   readonly port: number;
   /** Undefined: plain TCP. */
   readonly identity: Identity | undefined;
-  readonly limits?: Partial<AdmissionLimits>;
-  readonly greetingMs?: number | undefined;
-  readonly progressMs?: number | undefined;
+  readonly limits?: Partial<DaemonLimits>;
   /** Time for requests under way to come to their end when the daemon stops. */
   readonly graceMs?: number | undefined;
 }
@@ -49,10 +47,11 @@ export class Server {
   readonly #service: Service;
   readonly #keyring: Keyring;
   readonly #options: ServerOptions;
+  readonly #limits: DaemonLimits;
   readonly #log: Logger;
   readonly #server: net.Server;
   readonly #admissions: Admissions;
-  readonly #penalties = new Penalties();
+  readonly #penalties: Penalties;
   readonly #guests = new Set<Guest>();
   /** Names this run of the daemon. */
   readonly #session = randomBytes(16);
@@ -62,7 +61,9 @@ export class Server {
     this.#keyring = keyring;
     this.#options = options;
     this.#log = log;
-    this.#admissions = new Admissions(options.limits);
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#admissions = new Admissions(this.#limits);
+    this.#penalties = new Penalties(this.#limits.penaltyMs);
     this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
   }
 
@@ -92,7 +93,7 @@ export class Server {
       const spentMs = performance.now() - startedAtMs;
       this.#greet(link, input, this.#verifier(channel, address, place), address, spentMs);
     };
-    const { identity, greetingMs = transferLimits.greetingMs } = this.#options;
+    const { identity } = this.#options;
     if (identity === undefined) {
       const link = readInto(input, socket);
       link.setNoDelay(true);
@@ -101,7 +102,7 @@ export class Server {
       return;
     }
     socket.setNoDelay(true);
-    const deadline = setTimeout(() => socket.destroy(), greetingMs);
+    const deadline = setTimeout(() => socket.destroy(), this.#limits.greetingMs);
     socket.once('close', () => {
       clearTimeout(deadline);
       place.leave();
@@ -140,7 +141,7 @@ export class Server {
     address: string,
     spentMs: number,
   ): void {
-    const { greetingMs = transferLimits.greetingMs, progressMs } = this.#options;
+    const { greetingBytes, greetingMs, progressMs, replyQueueBytes } = this.#limits;
     const connection = new Connection(link, input, {
       side: 'daemon',
       hello: newHello(this.#session),
@@ -156,8 +157,10 @@ export class Server {
         if (grant === undefined) connection.close(noLongerValid());
         else this.#service.begin(request, frame, { address, grant });
       },
+      greetingBytes,
       greetingMs: Math.max(0, greetingMs - spentMs),
-      ...(progressMs === undefined ? {} : { progressMs }),
+      progressMs,
+      replyQueueBytes,
     });
     const guest: Guest = { connection, id: undefined };
     this.#guests.add(guest);

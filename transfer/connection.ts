@@ -40,6 +40,9 @@ export interface ConnectionOptions {
   readonly onRequest?: (request: Request, frame: ControlFrame) => void;
   /** A request without progress for this long fails with `timeout`. */
   readonly progressMs?: number;
+  /** Answers that wait for a peer that doesn't read; more ends the connection. */
+  readonly replyQueueBytes?: number;
+  readonly greetingBytes?: number;
   readonly greetingMs?: number;
   readonly heartbeatMs?: number;
   readonly silenceMs?: number;
@@ -193,8 +196,9 @@ export class Connection implements Carrier {
   #countGreeting(bytes: number): void {
     this.#greetedBytes += bytes;
     const wanted = bytes === 0 ? this.#decoder.neededBytes : 0;
-    if (this.#greetedBytes + wanted > transferLimits.greetingBytes) {
-      throw new ProtocolError('protocol', 'The greeting is too long.');
+    const { greetingBytes = transferLimits.greetingBytes } = this.#options;
+    if (this.#greetedBytes + wanted > greetingBytes) {
+      throw new ProtocolError('protocol', 'The greeting is too long (greetingBytes).');
     }
   }
 
@@ -312,8 +316,11 @@ export class Connection implements Carrier {
     if (frame.request !== 0 && this.#requests.get(frame.request)?.closed === true) {
       this.#requests.delete(frame.request);
     }
-    if (this.#writer.controlBytes > transferLimits.replyQueueBytes) {
-      this.#end(new ProtocolError('timeout', 'The other side does not read its answers.'));
+    const { replyQueueBytes = transferLimits.replyQueueBytes } = this.#options;
+    if (this.#writer.controlBytes > replyQueueBytes) {
+      this.#end(
+        new ProtocolError('timeout', 'The other side does not read its answers (replyQueueBytes).'),
+      );
     }
   }
 
