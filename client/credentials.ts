@@ -24,6 +24,13 @@ export interface Access {
   readonly binding: Binding;
 }
 
+const noAccess: Access = {
+  tokenFile: undefined,
+  pin: undefined,
+  caFile: undefined,
+  binding: 'exporter',
+};
+
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Folder that relative paths start from. */
@@ -37,8 +44,8 @@ const othersMask = 0o077;
 /** Throws FerryError: `usage` for what cannot be read, `authentication` for a file others can read. */
 export async function findCredentials(
   remote: Remote,
-  access: Access,
   surroundings: Surroundings,
+  access: Access = noAccess,
 ): Promise<Credentials> {
   const { env, folder } = surroundings;
   const { tokenFile, pin, caFile, binding } = access;

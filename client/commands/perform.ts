@@ -82,7 +82,7 @@ async function runTask(
       release = () => lock.release();
     }
     const { connect } = await import('../ferry.ts');
-    const credentials = await findCredentials(remote, task.connect.access, shell);
+    const credentials = await findCredentials(remote, shell, task.connect.access);
     const onRetry = (event: FerryEvent): void => {
       void start(null);
       void renderer.show(event);
