@@ -7,6 +7,12 @@ import { ProtocolError } from './errors.ts';
 const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** UTF-8 bytes of a UTF-16 unit at most. */
+const mostBytes = 3;
+/** A u64 in halves: what a half is below, and what the high one is below when all fits a double. */
+const halfEnd = 2 ** 32;
+const highEnd = 2 ** 21;
+
 /** The UTF-8 bytes of `text`. */
 export function utf8(text: string): Uint8Array {
   return textEncoder.encode(text);
@@ -57,13 +63,14 @@ export class Reader {
     return this.#view.getUint32(this.#take(4), true);
   }
 
-  /** A u64 that must fit a double: values from 2^53 up are refused while still a BigInt. */
+  /** A u64 that must fit a double: values from 2^53 up are refused. In halves, without a BigInt. */
   u53(): number {
-    const value = this.u64();
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
+    const start = this.#take(8);
+    const high = this.#view.getUint32(start + 4, true);
+    if (high >= highEnd) {
       throw new ProtocolError('protocol', 'A number is larger than 2^53 - 1.');
     }
-    return Number(value);
+    return high * halfEnd + this.#view.getUint32(start, true);
   }
 
   u64(): bigint {
@@ -90,14 +97,20 @@ export class Reader {
 
   /** u16 length, then that many bytes, at most `maxBytes`. */
   shortBytes(maxBytes: number): Uint8Array {
+    return this.bytes(this.#shortLength(maxBytes));
+  }
+
+  #shortLength(maxBytes: number): number {
     const length = this.u16();
     if (length > maxBytes) throw new ProtocolError('protocol', 'A field is longer than its limit.');
-    return this.bytes(length);
+    return length;
   }
 
   /** u16 length, then UTF-8 of at most `maxBytes` bytes. */
   text(maxBytes: number): string {
-    return fromUtf8(this.shortBytes(maxBytes));
+    const length = this.#shortLength(maxBytes);
+    const start = this.#take(length);
+    return fromUtf8(this.#bytes.subarray(start, start + length));
   }
 
   /** A u16 count of at most `max`, checked before anything is allocated for it. */
@@ -162,7 +175,7 @@ export class Writer {
   }
 
   u53(value: number): this {
-    return this.u64(BigInt(value));
+    return this.u32(value % halfEnd).u32(Math.floor(value / halfEnd));
   }
 
   u64(value: bigint): this {
@@ -192,7 +205,11 @@ export class Writer {
   }
 
   text(value: string): this {
-    return this.shortBytes(utf8(value));
+    const start = this.#grow(2 + mostBytes * value.length);
+    const { written } = textEncoder.encodeInto(value, this.#bytes.subarray(start + 2));
+    this.#view.setUint16(start, written, true);
+    this.#length = start + 2 + written;
+    return this;
   }
 
   /** What was written. The writer may go on; the result is not a copy. */

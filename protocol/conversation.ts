@@ -249,7 +249,7 @@ export class Conversation {
 
   /** Whether `speaker` has said its last word while the other has not. */
   hasLeft(speaker: Speaker): boolean {
-    return this.#state === `${speaker}Left`;
+    return this.#state === (speaker === 'sender' ? 'senderLeft' : 'receiverLeft');
   }
 
   /** Whether `speaker` may say a frame that counts as `event` now. */

@@ -161,6 +161,7 @@ export class Connection implements Carrier {
     try {
       this.heardAtMs = performance.now();
       if (!this.#readPreamble(block)) return block.end - block.start + 1;
+      this.#receiveWindow.readBegin();
       for (;;) {
         if (this.#phase === 'closed') return 0;
         if (this.#phase === 'refused') block.start = block.end;
@@ -175,6 +176,7 @@ export class Connection implements Carrier {
         } else this.#dispatch(decoded.frame, decoded.length - headerBytes);
       }
       for (const request of this.#requests.values()) request.readEnd();
+      this.#receiveWindow.readEnd();
     } catch (error) {
       this.#breach(error);
     }

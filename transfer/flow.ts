@@ -84,6 +84,7 @@ export class ReceiveWindow {
   #received = 0;
   #consumed = 0;
   #told = 0;
+  #reading = false;
 
   constructor(limitBytes: number, creditBytes: number, say: (consumed: number) => void) {
     this.#limitBytes = limitBytes;
@@ -103,11 +104,28 @@ export class ReceiveWindow {
   /** We are through with `bytes` of it, whether they were used or dropped. */
   consumed(bytes: number): void {
     this.#consumed += bytes;
-    const untold = this.#consumed - this.#told;
-    // The second case: a peer that waits with nothing in flight must not wait for more.
-    if (untold >= this.#creditBytes || (untold > 0 && this.#consumed === this.#received)) {
-      this.#told = this.#consumed;
-      this.#say(this.#consumed);
-    }
+    if (this.#consumed - this.#told >= this.#creditBytes) this.#tell();
+    else this.#tellWhenDone();
+  }
+
+  /** Frames that came in one read follow: small ones are confirmed together, at its end. */
+  readBegin(): void {
+    this.#reading = true;
+  }
+
+  readEnd(): void {
+    this.#reading = false;
+    this.#tellWhenDone();
+  }
+
+  /** A peer that waits with nothing in flight must not wait for more. */
+  #tellWhenDone(): void {
+    const isDone = this.#consumed === this.#received && this.#consumed > this.#told;
+    if (isDone && !this.#reading) this.#tell();
+  }
+
+  #tell(): void {
+    this.#told = this.#consumed;
+    this.#say(this.#consumed);
   }
 }

@@ -84,7 +84,12 @@ class IncomingPage {
   readonly #request: Request;
   readonly #entries: readonly Entry[];
   readonly #options: ReceivePageOptions;
-  readonly #contents: (Uint8Array | undefined)[];
+  /** Where each content begins when all lie end to end. */
+  readonly #starts: readonly number[];
+  readonly #contentBytes: number;
+  /** Allocated when the first chunk comes: a page that is unchanged needs none. */
+  #content: Uint8Array | undefined;
+  readonly #arrived: Uint8Array;
   readonly #damaged = new Map<number, number>();
   readonly #again = new Set<number>();
   readonly #wake = new Signal();
@@ -94,14 +99,20 @@ class IncomingPage {
   #failure: FerryError | undefined;
 
   constructor(request: Request, { entries }: Offers, options: ReceivePageOptions) {
-    const contentBytes = entries.reduce((sum, entry) => sum + (isSmall(entry) ? entry.size : 0), 0);
+    let contentBytes = 0;
+    this.#starts = entries.map((entry) => {
+      const start = contentBytes;
+      if (isSmall(entry)) contentBytes += entry.size;
+      return start;
+    });
     if (contentBytes > limits.pageContentBytes) {
       throw new ProtocolError('protocol', 'A page carries more content than is allowed.');
     }
     this.#request = request;
     this.#entries = entries;
     this.#options = options;
-    this.#contents = Array.from({ length: entries.length });
+    this.#contentBytes = contentBytes;
+    this.#arrived = new Uint8Array(entries.length);
     request.listen({
       onFrame: (frame) => this.#hear(frame),
       onChunk: (frame) => this.#hearChunk(frame),
@@ -146,14 +157,28 @@ class IncomingPage {
       throw new ProtocolError('protocol', 'A chunk does not fit its place in the page.');
     }
     if (intact) {
-      // Copied: a page is stored as a whole, and its pieces are small.
-      this.#contents[index] ??= new Uint8Array(payload);
+      this.#keep(index, payload);
       this.#options.onReceived?.(payload.length, 0);
     } else {
       this.#repeat(index);
       this.#options.onReceived?.(payload.length, 1);
     }
     this.#request.carrier.consumed(payload.length);
+  }
+
+  /** Copies it: a page is stored as a whole, and its pieces are small. */
+  #keep(index: number, payload: Uint8Array): void {
+    if (this.#arrived[index] === 1) return;
+    this.#arrived[index] = 1;
+    this.#content ??= Buffer.allocUnsafeSlow(this.#contentBytes);
+    this.#content.set(payload, this.#starts[index]);
+  }
+
+  #contentOf(index: number, { kind, size }: Entry): Uint8Array | undefined {
+    if (size === 0 || kind === 'directory') return new Uint8Array();
+    if (this.#arrived[index] === 0) return undefined;
+    const start = this.#starts[index] as number;
+    return this.#content?.subarray(start, start + size);
   }
 
   #repeat(index: number): void {
@@ -182,8 +207,7 @@ class IncomingPage {
     for (const [index, entry] of this.#entries.entries()) {
       const answer = this.#answers?.[index];
       if (answer !== 'want' || (entry.kind === 'file' && !isSmall(entry))) continue;
-      const content =
-        entry.size === 0 || entry.kind === 'directory' ? new Uint8Array() : this.#contents[index];
+      const content = this.#contentOf(index, entry);
       if (content === undefined) {
         failures.push(this.#missing(index));
         continue;

@@ -24,7 +24,8 @@ import {
   statSync,
 } from 'node:fs';
 import { TransferError } from '../../protocol/errors.ts';
-import { splitPath } from '../../protocol/paths.ts';
+import { limits } from '../../protocol/limits.ts';
+import { componentFault, joinPath, parentAndName, splitPath } from '../../protocol/paths.ts';
 import { isErrno, storageError, subject } from './errors.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
@@ -116,6 +117,10 @@ export class Folder {
   readonly #followsLinks: boolean;
   /** The folders from the root to the one opened last, so that its neighbours cost nothing. */
   readonly #chain: { readonly name: string; readonly directory: Directory }[] = [];
+  /** Wire path of the folder opened last. */
+  #chainPath = '';
+  /** Wire path of a folder that was looked for in this batch, and is not there. */
+  #missing: string | undefined;
   #depth = 0;
 
   /** Opens the root by its local path; throws errno errors. */
@@ -154,15 +159,17 @@ export class Folder {
       return run();
     } finally {
       this.#depth -= 1;
-      if (this.#depth === 0) this.#closeBelow(0);
+      if (this.#depth === 0) {
+        this.#closeBelow(0);
+        this.#missing = undefined;
+      }
     }
   }
 
   #closeBelow(depth: number): void {
-    while (this.#chain.length > depth) {
-      const last = this.#chain.pop();
-      if (last !== undefined) closeSync(last.directory.fd);
-    }
+    if (this.#chain.length <= depth) return;
+    for (const { directory } of this.#chain.splice(depth).reverse()) closeSync(directory.fd);
+    this.#chainPath = this.#chain.map(({ name }) => name).join('/');
   }
 
   /** The folder `path`, valid until the next call or the end of the batch. Throws TransferError. */
@@ -172,13 +179,46 @@ export class Folder {
 
   /** Where `path` leads; its folder as for `directory`. The root has no place: `bad-path`. */
   place(path: string, options: OpenOptions = {}): Place {
+    const { parent, name } = parentAndName(path);
+    if (parent === this.#chainPath && this.#mayHold(path, name)) {
+      const directory = this.#last;
+      return { directory, name, at: directory.at(name), parentPath: parent };
+    }
     const components = splitPath(path);
-    const name = components.pop();
-    if (name === undefined) {
+    if (components.pop() === undefined) {
       throw new TransferError('bad-path', 'The root folder cannot be used here.');
     }
     const directory = this.#open(components, options);
-    return { directory, name, at: directory.at(name), parentPath: components.join('/') };
+    return { directory, name, at: directory.at(name), parentPath: parent };
+  }
+
+  /**
+   * `place`, or undefined where a folder on the way is missing. A page of a folder that is not there
+   * costs one look for all.
+   */
+  find(path: string, options: Pick<OpenOptions, 'blocked'> = {}): Place | undefined {
+    const { parent } = parentAndName(path);
+    if (parent === this.#missing) {
+      splitPath(path);
+      return undefined;
+    }
+    try {
+      return this.place(path, options);
+    } catch (error) {
+      if (!(error instanceof TransferError) || error.failure !== 'not-found') throw error;
+      this.#missing = parent;
+      return undefined;
+    }
+  }
+
+  get #last(): Directory {
+    return this.#chain.at(-1)?.directory ?? this.root;
+  }
+
+  /** Whether `path` keeps the rules of paths, known that the folder opened last does. */
+  #mayHold(path: string, name: string): boolean {
+    const isShort = path.length * 3 <= limits.pathBytes && this.#chain.length < limits.pathDepth;
+    return isShort && componentFault(name) === undefined;
   }
 
   /** The folder of `place` once more, on a descriptor of its own that the caller closes. */
@@ -195,10 +235,11 @@ export class Folder {
       common += 1;
     }
     this.#closeBelow(common);
-    let directory = this.#chain.at(-1)?.directory ?? this.root;
+    let directory = this.#last;
     for (const name of components.slice(common)) {
       directory = this.#step(directory, name, components.slice(0, this.#chain.length), options);
       this.#chain.push({ name, directory });
+      this.#chainPath = joinPath(this.#chainPath, name);
     }
     return directory;
   }
@@ -219,6 +260,7 @@ export class Folder {
     }
     try {
       makeDirectory(parent.at(name));
+      this.#missing = undefined;
       options.made(above.join('/'));
       return openDirectoryAt(parent, name, this.device, this.#followsLinks);
     } catch (error) {

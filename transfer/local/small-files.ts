@@ -97,10 +97,8 @@ export function examine(
     entries.map((entry) => {
       try {
         return examineOne(folder, joinPath(base, entry.path), entry, policy, durable);
-      } catch (error) {
-        const { failure } = storageError(error, entry.path);
-        if (failure === 'not-found') return decide(undefined, entry, policy);
-        return 'refused';
+      } catch {
+        return 'refused'; // Whoever asks for the reason looks again.
       }
     }),
   );
@@ -116,8 +114,8 @@ function examineOne(
   if (path === '') {
     return decide(entryOf('', fstatSync(folder.root.fd, { bigint: true })), entry, policy);
   }
-  const { at } = folder.place(path, { blocked: 'wrong-kind' });
-  const stats = lstatSync(at, { bigint: true, throwIfNoEntry: false });
+  const place = folder.find(path, { blocked: 'wrong-kind' });
+  const stats = place && lstatSync(place.at, { bigint: true, throwIfNoEntry: false });
   const existing = stats === undefined ? undefined : entryOf('', stats);
   const answer = decide(existing, entry, policy);
   if (answer === 'unchanged' && existing?.mode !== entry.mode)
