@@ -94,7 +94,7 @@ export interface ListOptions {
 export interface SmallFile {
   /** `path` is relative to the page's base; kind is `file` or `directory`. */
   readonly entry: Entry;
-  /** `entry.size` bytes; empty for a folder. Valid until the promise settles. */
+  /** `entry.size` bytes; empty for a folder. */
   readonly content: Uint8Array;
 }
 
@@ -133,6 +133,7 @@ export interface Storage {
   /**
    * Stores a batch, each file whole or not at all, all durable when it settles; undefined where it
    * went well. Files first, then folders (made when missing, with their mode and mtime), in order.
+   * The contents are the storage's from the call on.
    */
   putSmall(base: string, files: readonly SmallFile[]): Promise<(TransferError | undefined)[]>;
   /** Stops background work and lets go of descriptors and locks. */

@@ -230,18 +230,34 @@ function unpackAll(errors: readonly (PackedError | undefined)[]): (TransferError
   return errors.map((error) => (error === undefined ? undefined : unpackError(error)));
 }
 
-/** The contents of the files of a page, end to end. */
+/** The contents of the files of a page, end to end: without a copy where they fill a buffer so. */
 function packContents(files: readonly SmallFile[]): Uint8Array {
-  const contents = files.filter(({ entry }) => entry.kind === 'file');
-  if (contents.some(({ entry, content }) => entry.size !== content.byteLength)) {
+  const contents = files.filter(({ entry }) => entry.kind === 'file').map(({ content }) => content);
+  if (files.some(({ entry, content }) => entry.kind === 'file' && entry.size !== content.length)) {
     throw new TransferError('internal', 'A small file has not the size that its entry says.');
   }
-  // Not from the pool, whose memory cannot change threads.
-  const packed = Buffer.allocUnsafeSlow(contents.reduce((sum, { entry }) => sum + entry.size, 0));
+  return wholeBuffer(contents) ?? packed(contents);
+}
+
+/** The buffer that `contents` fill from start to end, in order; undefined when they don't. */
+function wholeBuffer(contents: readonly Uint8Array[]): Uint8Array | undefined {
+  const buffer = contents.find(({ byteLength }) => byteLength > 0)?.buffer;
   let position = 0;
-  for (const { content } of contents) {
-    packed.set(content, position);
+  for (const content of contents) {
+    if (content.byteLength === 0) continue;
+    if (content.buffer !== buffer || content.byteOffset !== position) return undefined;
     position += content.byteLength;
   }
-  return packed;
+  return buffer?.byteLength === position ? new Uint8Array(buffer) : undefined;
+}
+
+function packed(contents: readonly Uint8Array[]): Uint8Array {
+  // Not from the pool, whose memory cannot change threads.
+  const bytes = Buffer.allocUnsafeSlow(contents.reduce((sum, { length }) => sum + length, 0));
+  let position = 0;
+  for (const content of contents) {
+    bytes.set(content, position);
+    position += content.byteLength;
+  }
+  return bytes;
 }

@@ -28,32 +28,21 @@ export function contentBytes(entry: Entry): number {
 }
 
 export function readSmall(folder: Folder, base: string, paths: readonly string[]): SmallPage {
-  const contents: Uint8Array[] = [];
+  const contents = new Contents();
   const entries = folder.batch(() =>
     paths.map((path) => {
       try {
-        const { entry, content } = readOne(folder, joinPath(base, path), path);
-        contents.push(content);
-        return entry;
+        return readOne(folder, joinPath(base, path), path, contents);
       } catch (error) {
         return packError(storageError(error, path));
       }
     }),
   );
-  const content = new Uint8Array(contents.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let position = 0;
-  for (const bytes of contents) {
-    content.set(bytes, position);
-    position += bytes.byteLength;
-  }
-  return { entries, content };
+  return { entries, content: contents.take() };
 }
 
-function readOne(
-  folder: Folder,
-  path: string,
-  shownPath: string,
-): { readonly entry: Entry; readonly content: Uint8Array } {
+/** Gives the entry of a file, and adds what is in it to `contents`. */
+function readOne(folder: Folder, path: string, shownPath: string, contents: Contents): Entry {
   const fd = openSync(folder.place(path).at, folder.readFlags);
   try {
     const stats = fstatSync(fd, { bigint: true });
@@ -61,28 +50,52 @@ function readOne(
     if (entry.kind === 'other') {
       throw new TransferError('wrong-kind', `${shown(path)} is not a regular file.`);
     }
-    // The buffer comes from a pool: its bytes are copied before the next page is read.
-    const content = Buffer.allocUnsafe(contentBytes(entry));
-    if (content.byteLength === 0) return { entry, content };
-    const got = readAll(fd, content);
+    const length = contentBytes(entry);
+    if (length === 0) return entry;
+    const isWhole = contents.read(fd, length);
     const after = fstatSync(fd, { bigint: true });
-    if (got < content.byteLength || after.size !== stats.size || after.mtimeNs !== stats.mtimeNs) {
+    if (!isWhole || after.size !== stats.size || after.mtimeNs !== stats.mtimeNs) {
       throw new TransferError('source-changed', `${shown(path)} changed while it was read.`);
     }
-    return { entry, content };
+    contents.keep(length);
+    return entry;
   } finally {
     closeSync(fd);
   }
 }
 
-function readAll(fd: number, content: Uint8Array): number {
-  let done = 0;
-  while (done < content.byteLength) {
-    const got = readSync(fd, content, done, content.byteLength - done, done);
-    if (got === 0) break;
-    done += got;
+/** What all pages of this thread are read into, one after another; grows to the largest of them. */
+let scratch = Buffer.allocUnsafeSlow(limits.pageContentBytes);
+
+/** The contents of a page as they are read, end to end. */
+class Contents {
+  #length = 0;
+
+  /** Reads `length` bytes from the start of a file; false when it has fewer. */
+  read(fd: number, length: number): boolean {
+    const end = this.#length + length;
+    if (end > scratch.byteLength) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * scratch.byteLength));
+      larger.set(scratch.subarray(0, this.#length));
+      scratch = larger;
+    }
+    for (let done = 0; done < length; ) {
+      const got = readSync(fd, scratch, this.#length + done, length - done, done);
+      if (got === 0) return false;
+      done += got;
+    }
+    return true;
   }
-  return done;
+
+  /** What was read last is part of the page. */
+  keep(length: number): void {
+    this.#length += length;
+  }
+
+  /** A copy that belongs to the caller. */
+  take(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(scratch.subarray(0, this.#length));
+  }
 }
 
 /** What to do with each entry; where only a file's mode differs, it is set. */
