@@ -1,7 +1,8 @@
 /** What all parts of one transfer job share. */
+
+import { Throttle } from '../transfer/throttle.ts';
 import type { Job } from './job.ts';
 import type { Session } from './session.ts';
-import { Throttle } from './throttle.ts';
 import type { TransferOptions } from './transfer-options.ts';
 
 export interface Context {

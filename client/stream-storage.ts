@@ -68,6 +68,10 @@ export class StreamStorage implements Storage {
     throw unsupported();
   }
 
+  async openScratch(): Promise<never> {
+    throw unsupported();
+  }
+
   async readSmall(): Promise<never> {
     throw unsupported();
   }

@@ -46,6 +46,11 @@ export class Access {
           this.#refuseOutside(this.#reach.includes(joinPath(frame.base, path)));
         }
         return;
+      case 'bench':
+        this.#need('bench');
+        // Memory has no path, and what is written to a disk gets none.
+        if (frame.store === 'disk') this.#refuseOutside(this.#reach.includes(frame.path));
+        return;
       case 'offer':
         this.#needToWrite(frame.policy);
         this.#refuseOutside(this.#reach.isInside(frame.path));

@@ -6,6 +6,7 @@ import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
 import type { Storage } from '../transfer/storage.ts';
+import { Benches } from './benches.ts';
 import { type Identity, loadIdentity } from './certificate.ts';
 import { daemonLimits } from './limits.ts';
 import { type Note, noteName, pairingLink } from './link.ts';
@@ -26,11 +27,12 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-/** Starts serving. Rejects with FerryError when it can't. */
+/** Starts serving; `cpuUs` tells the processor time of this process in microseconds. Rejects with FerryError when it can't. */
 export async function startDaemon(
   options: DaemonOptions,
   stateFolder: string,
   log: Logger,
+  cpuUs: () => number,
 ): Promise<Daemon> {
   checkNetwork(options);
   const limits = daemonLimits(options.limits);
@@ -38,7 +40,8 @@ export async function startDaemon(
   const identity = await identityOf(options, stateFolder);
   const shares = new Shares(await openShares(options, log));
   try {
-    const service = new Service(shares, new MemoryRegistry(), log);
+    const benches = new Benches(shares, limits, cpuUs);
+    const service = new Service(shares, new MemoryRegistry(), log, benches);
     const host = options.host ?? (options.plain ? '127.0.0.1' : '::');
     const { port } = options;
     const server = new Server(service, tokens, { host, port, identity, limits }, log);

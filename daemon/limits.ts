@@ -82,6 +82,14 @@ export const limitTable = {
   transfersPerToken: count(256, 'of them, of one token'),
   stagingFilesPerToken: count(1024, 'partial files of one token, under way and interrupted'),
   stagingBytesPerToken: bytes(TiB, 'content of these partial files', 1, fixed.fileBytes),
+  benches: count(256, 'measurements under way at once'),
+  benchMs: milliseconds(300 * second, 'time that one measurement takes', second, 24 * hour),
+  benchBytes: bytes(
+    8 * GiB,
+    "content of all measurements on the shares' disks",
+    0,
+    fixed.fileBytes,
+  ),
   freeBytes: bytes(
     256 * MiB,
     "space that uploads leave free on a share's disk, of a small disk a tenth",

@@ -16,6 +16,12 @@ function defaultState(): string {
   return path.join(state, 'chunkferry');
 }
 
+/** Processor time of this process so far, in microseconds. */
+function cpuUs(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
 /** A stop that takes longer than this is broken off. */
 const stopMs = 9_000;
 
@@ -49,7 +55,7 @@ async function run(options: DaemonOptions): Promise<void> {
   const format = options.logFormat ?? (process.stderr.isTTY ? 'pretty' : 'json');
   const log = createLog(options.logLevel, format, (line) => void process.stderr.write(line));
   try {
-    const starting = startDaemon(options, options.state ?? defaultState(), log);
+    const starting = startDaemon(options, options.state ?? defaultState(), log, cpuUs);
     stopOnSignals(starting);
     const daemon = await starting;
     // For people only: a log must never hold a token.

@@ -6,6 +6,7 @@ import { limits } from '../protocol/limits.ts';
 import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
 import { Access } from './access.ts';
+import { Benches } from './benches.ts';
 import { Downloads } from './downloads.ts';
 import { type Grant, ownedBy, type Peer } from './grant.ts';
 import type { Logger } from './log.ts';
@@ -23,18 +24,26 @@ export class Service {
   readonly #log: Logger;
   readonly #uploads: Uploads;
   readonly #downloads: Downloads;
+  readonly #benches: Benches;
   readonly #serving = new Set<Promise<void>>();
 
-  constructor(shares: Shares, registry: TransferRegistry, log: Logger) {
+  constructor(
+    shares: Shares,
+    registry: TransferRegistry,
+    log: Logger,
+    benches = new Benches(shares),
+  ) {
     this.#shares = shares;
     this.#log = log;
     this.#uploads = new Uploads(shares, registry, this.#results, log);
     this.#downloads = new Downloads(shares);
+    this.#benches = benches;
   }
 
   /** Ends uploads under way, keeping what they have. */
   stop(error: FerryError): void {
     this.#uploads.stop(error);
+    this.#benches.stop(error);
   }
 
   /** Settles when every request that was begun has come to its end. */
@@ -121,6 +130,8 @@ export class Service {
         return await this.#uploads.receiveFile(request, frame, grant);
       case 'offers':
         return await this.#uploads.receivePage(request, frame, grant);
+      case 'bench':
+        return await this.#benches.serve(request, frame);
       case 'join':
         this.#uploads.joinFile(request, frame, grant);
         return undefined;

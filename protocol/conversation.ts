@@ -23,7 +23,10 @@ export type Event =
   | 'sums.last'
   /** An `end` that answers an older `want` than the latest. */
   | 'end.early'
-  | 'offers.eager';
+  | 'offers.eager'
+  | 'bench.receive'
+  | 'bench.send'
+  | 'bench.hash';
 
 export const states = [
   'idle',
@@ -31,6 +34,7 @@ export const states = [
   'stating',
   'changing',
   'checking',
+  'measuring',
   'fetching',
   'fetchingPage',
   'offered',
@@ -58,6 +62,7 @@ export const rules: Readonly<Record<State, Rules>> = {
       join: 'offered',
       offers: 'pageOffered',
       'offers.eager': 'pageEager',
+      'bench.receive': 'offered',
     },
     receiver: {
       list: 'listing',
@@ -68,6 +73,8 @@ export const rules: Readonly<Record<State, Rules>> = {
       checksums: 'checking',
       download: 'fetching',
       fetch: 'fetchingPage',
+      'bench.send': 'fetching',
+      'bench.hash': 'measuring',
     },
   },
   listing: {
@@ -80,6 +87,10 @@ export const rules: Readonly<Record<State, Rules>> = {
     ...asking,
     sender: { sums: 'checking', 'sums.last': 'closed', working: 'checking', error: 'closed' },
   },
+  measuring: {
+    ...asking,
+    sender: { benchReport: 'measuring', working: 'measuring', done: 'closed', error: 'closed' },
+  },
   fetching: { ...asking, sender: { offer: 'offered', working: 'fetching', error: 'closed' } },
   fetchingPage: {
     ...asking,
@@ -91,12 +102,18 @@ export const rules: Readonly<Record<State, Rules>> = {
     },
   },
   offered: {
-    sender: { working: 'offered', error: 'senderLeft', cancel: 'senderLeft' },
+    sender: {
+      working: 'offered',
+      benchReport: 'offered',
+      error: 'senderLeft',
+      cancel: 'senderLeft',
+    },
     receiver: {
       want: 'moving',
       compare: 'ended',
       have: 'offered',
       working: 'offered',
+      benchReport: 'offered',
       complete: 'closed',
       error: 'receiverLeft',
       cancel: 'receiverLeft',
@@ -109,6 +126,7 @@ export const rules: Readonly<Record<State, Rules>> = {
       end: 'ended',
       'end.early': 'moving',
       working: 'moving',
+      benchReport: 'moving',
       error: 'senderLeft',
       cancel: 'senderLeft',
     },
@@ -117,17 +135,25 @@ export const rules: Readonly<Record<State, Rules>> = {
       compare: 'moving',
       have: 'moving',
       working: 'moving',
+      benchReport: 'moving',
       error: 'receiverLeft',
       cancel: 'receiverLeft',
     },
   },
   ended: {
-    sender: { sums: 'ended', working: 'ended', error: 'senderLeft', cancel: 'senderLeft' },
+    sender: {
+      sums: 'ended',
+      working: 'ended',
+      benchReport: 'ended',
+      error: 'senderLeft',
+      cancel: 'senderLeft',
+    },
     receiver: {
       want: 'moving',
       compare: 'ended',
       have: 'ended',
       working: 'ended',
+      benchReport: 'ended',
       complete: 'closed',
       error: 'receiverLeft',
       cancel: 'receiverLeft',
@@ -189,6 +215,7 @@ export const rules: Readonly<Record<State, Rules>> = {
       compare: 'senderLeft',
       have: 'senderLeft',
       working: 'senderLeft',
+      benchReport: 'senderLeft',
       answers: 'senderLeft',
       complete: 'closed',
       results: 'closed',
@@ -212,6 +239,7 @@ export const rules: Readonly<Record<State, Rules>> = {
       end: 'receiverLeft',
       'end.early': 'receiverLeft',
       working: 'receiverLeft',
+      benchReport: 'receiverLeft',
       error: 'closed',
       cancel: 'closed',
       cancelled: 'closed',
@@ -231,7 +259,15 @@ export const mayComeLate: ReadonlySet<FrameType> = new Set<FrameType>([
   'error',
   'have',
   'working',
+  'benchReport',
 ]);
+
+/** Which speaker of a request its opener is, by the frame that opens it. */
+export function openerOf(frame: Frame): Speaker {
+  const { type } = frame;
+  const offers = type === 'offer' || type === 'offers' || type === 'join';
+  return offers || (type === 'bench' && frame.part === 'receive') ? 'sender' : 'receiver';
+}
 
 /** One request as one end sees it. */
 export class Conversation {
@@ -265,6 +301,8 @@ export class Conversation {
         return frame.last ? 'sums.last' : 'sums';
       case 'offers':
         return frame.eager ? 'offers.eager' : 'offers';
+      case 'bench':
+        return `bench.${frame.part}`;
       case 'end':
         return frame.round === this.#round ? 'end' : 'end.early';
       default:

@@ -7,13 +7,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { mayComeLate, type Speaker } from '../protocol/conversation.ts';
+import { mayComeLate, openerOf } from '../protocol/conversation.ts';
 import { FrameDecoder } from '../protocol/decoder.ts';
 import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
 import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/frames.ts';
 import { headerBytes } from '../protocol/header.ts';
-import { ReceiveWindow } from './flow.ts';
+import { ReceiveWindow, type SendingFigures } from './flow.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { agreeLimits } from './greeting.ts';
 import {
@@ -52,8 +52,6 @@ export interface ConnectionOptions {
 /** A client without a valid proof is `refused`: it hears of it later, and nothing it says counts. */
 type Phase = 'greeting' | 'refused' | 'open' | 'closed';
 
-/** The frames by which the data's sender opens a request; all others are the receiver's. */
-const openedBySender: ReadonlySet<string> = new Set(['offer', 'offers', 'join']);
 const pageOpeners: ReadonlySet<string> = new Set(['offers', 'fetch']);
 /** Pings without an answer that are remembered. */
 const pingsKept = 8;
@@ -86,6 +84,8 @@ export class Connection implements Carrier {
   #resolveClosed: (error: FerryError | undefined) => void = () => undefined;
   /** Round trip of the greeting, then of the latest ping; undefined before. */
   roundTripMs: number | undefined;
+  /** Told of each answered ping. */
+  onRoundTrip: (ms: number) => void = () => undefined;
   #pings = new Map<bigint, number>();
 
   constructor(link: Duplex, input: InputBuffer, options: ConnectionOptions) {
@@ -254,7 +254,10 @@ export class Connection implements Carrier {
         return;
       case 'pong': {
         const saidAtMs = this.#pings.get(frame.token);
-        if (saidAtMs !== undefined) this.roundTripMs = performance.now() - saidAtMs;
+        if (saidAtMs !== undefined) {
+          this.roundTripMs = performance.now() - saidAtMs;
+          this.onRoundTrip(this.roundTripMs);
+        }
         this.#pings.delete(frame.token);
         return;
       }
@@ -285,7 +288,7 @@ export class Connection implements Carrier {
       throw new ProtocolError('protocol', 'Too many pages are open at once.');
     }
     this.#lastRequest = frame.request;
-    const role: Speaker = openedBySender.has(frame.type) ? 'receiver' : 'sender';
+    const role = openerOf(frame) === 'sender' ? 'receiver' : 'sender';
     const request = new Request(frame.request, role, this);
     this.#requests.set(request.id, request);
     return request;
@@ -300,8 +303,7 @@ export class Connection implements Carrier {
       throw new Error('A request may not leave before the daemon has proved itself.');
     }
     this.#lastRequest += 1;
-    const role: Speaker = openedBySender.has(frame.type) ? 'sender' : 'receiver';
-    const request = new Request(this.#lastRequest, role, this);
+    const request = new Request(this.#lastRequest, openerOf(frame), this);
     this.#requests.set(request.id, request);
     try {
       request.say({ ...frame, request: request.id });
@@ -344,6 +346,16 @@ export class Connection implements Carrier {
   /** Whether a request still goes on: nothing may follow a last word. */
   #maySay(request: number): () => boolean {
     return () => this.#requests.get(request)?.left === false;
+  }
+
+  verify(request: number, verified: boolean): void {
+    if (verified) this.#decoder.unverified.delete(request);
+    else this.#decoder.unverified.add(request);
+  }
+
+  /** What bulk frames waited for so far, and what of them the peer has taken. */
+  get sending(): SendingFigures {
+    return this.#writer.figures;
   }
 
   consumed(bytes: number): void {

@@ -7,6 +7,16 @@
  */
 import { ProtocolError } from '../protocol/errors.ts';
 
+/** Where the time of bulk frames went, and how far they got. */
+export interface SendingFigures {
+  /** With at least one of them waiting for the peer's `credit`. */
+  readonly windowMs: number;
+  /** With at least one of them waiting for the socket to take it. */
+  readonly socketMs: number;
+  /** Payload that the peer confirmed. */
+  readonly confirmedBytes: number;
+}
+
 interface Waiter {
   readonly bytes: number;
   readonly start: () => void;
@@ -23,6 +33,11 @@ export class SendWindow {
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes;
+  }
+
+  /** Bytes that the peer confirmed. */
+  get consumedBytes(): number {
+    return this.#consumed;
   }
 
   /** Bytes on their way: sent, and not confirmed. */

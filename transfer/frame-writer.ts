@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import { FerryError } from '../protocol/errors.ts';
 import { chunkCode } from '../protocol/frames.ts';
 import { encodeHeader, headerBytes } from '../protocol/header.ts';
-import { SendWindow } from './flow.ts';
+import { BusyTime } from './busy-time.ts';
+import { type SendingFigures, SendWindow } from './flow.ts';
 import { transferLimits } from './limits.ts';
 import type { OnWritten } from './request.ts';
 import { Signal } from './signal.ts';
@@ -23,6 +24,8 @@ export class FrameWriter {
   /** Undefined until the peer told it: before that nothing bulky may leave. */
   #window: SendWindow | undefined;
   #drained: Promise<void> | undefined;
+  readonly #windowTime = new BusyTime();
+  readonly #socketTime = new BusyTime();
   #failure: FerryError | undefined;
   /** When something was last written, by the monotonic clock. */
   wroteAtMs: number = performance.now();
@@ -31,6 +34,14 @@ export class FrameWriter {
 
   constructor(link: Duplex) {
     this.#link = link;
+  }
+
+  get figures(): SendingFigures {
+    return {
+      windowMs: this.#windowTime.ms,
+      socketMs: this.#socketTime.ms,
+      confirmedBytes: this.#window?.consumedBytes ?? 0,
+    };
   }
 
   /** The peer takes so many bulk bytes at a time. */
@@ -78,20 +89,21 @@ export class FrameWriter {
       if (!(await this.#turn(bytes, mayWrite))) return;
       // What the socket holds may have left, whatever becomes of the connection.
       onWritten?.(bytes);
-      await this.#writeChunks({
+      const part = {
         request,
         indexes: indexes.slice(from, to),
         slices: slices.slice(from, to),
         sums: sums.slice(from, to),
-      });
+      };
+      await this.#socketTime.during(this.#writeChunks(part));
     }
   }
 
   /** Waits for the window and the socket; false when the frame has no business any more. */
   async #turn(payloadBytes: number, mayWrite: () => boolean): Promise<boolean> {
     const window = await this.#whenOpen();
-    await window.reserve(payloadBytes);
-    await this.#drain();
+    await this.#windowTime.during(window.reserve(payloadBytes));
+    await this.#socketTime.during(this.#drain());
     if (this.#failure !== undefined) throw this.#failure;
     if (mayWrite()) return true;
     window.giveBack(payloadBytes);

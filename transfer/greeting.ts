@@ -82,8 +82,8 @@ export function agreeLimits(ours: ToldLimits, theirs: ToldLimits): ToldLimits {
   return result;
 }
 
-/** Optional features; version 1 has none. */
-const features: readonly string[] = [];
+/** Optional features. */
+const features: readonly string[] = ['bench'];
 
 /** Our side's hello, for the run of the program that `session` names. */
 export function newHello(session: Uint8Array, told: Partial<ToldLimits> = {}): Hello {

@@ -12,6 +12,7 @@ import { withContentTypes } from './local/content-types.ts';
 import { MemoryPartial, MemorySink, MemorySource } from './memory-files.ts';
 import { entryOf, exists, MemoryTree, walk, wrongKind } from './memory-tree.ts';
 import { decide } from './sameness.ts';
+import { namelessSink, scratchOffer } from './scratch.ts';
 import type {
   ChunkSink,
   ChunkSource,
@@ -117,6 +118,17 @@ export class MemoryStorage implements Storage {
         this.#partials.delete(path);
       },
       discard: () => void this.#partials.delete(path),
+    });
+  }
+
+  async openScratch(chunkBytes: number): Promise<ChunkSink> {
+    this.#refuseReadOnly();
+    const offer = { ...scratchOffer, chunkBytes };
+    return new MemorySink(new MemoryPartial(offer), {
+      commit: () => {
+        throw namelessSink();
+      },
+      discard: () => undefined,
     });
   }
 

@@ -3,6 +3,7 @@
 import { Conversation, type Speaker } from '../protocol/conversation.ts';
 import { type FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { ChunkFrame, ControlFrame, Frame, FrameOf } from '../protocol/frames.ts';
+import type { SendingFigures } from './flow.ts';
 import type { Block } from './input-buffer.ts';
 
 /** Hears how many payload bytes were handed to the socket, in the moment they are. */
@@ -28,6 +29,10 @@ export interface Carrier {
   unpin(block: Block): void;
   /** When the peer was last heard from, by the monotonic clock. */
   readonly heardAtMs: number;
+  /** What bulk frames waited for so far. */
+  readonly sending: SendingFigures;
+  /** Whether chunks of a request are verified; they are, unless both ends agreed otherwise. */
+  verify(request: number, verified: boolean): void;
   /** Ends the connection, telling the peer why. */
   close(reason: FerryError): void;
 }
@@ -59,6 +64,8 @@ export class Request {
   #listener: Listener | undefined;
   #failure: FerryError | undefined;
   #lastWorking = '';
+  /** Hears what the peer's end of a bench spent. */
+  onReport: (report: FrameOf<'benchReport'>) => void = () => undefined;
   /** When the request last came forward, for its deadline. */
   progressAtMs: number = performance.now();
 
@@ -189,6 +196,10 @@ export class Request {
     }
     if (draining || frame.type === 'cancelled') {
       this.carrier.consumed(bulkBytes);
+      return;
+    }
+    if (frame.type === 'benchReport') {
+      this.onReport(frame);
       return;
     }
     if (frame.type !== 'working' || this.#cameForward(frame)) this.progressed();

@@ -26,6 +26,10 @@ export interface SendOptions {
   readonly chunkBytes: number;
   /** The offer promised a SHA-256. */
   readonly sha256: boolean;
+  /** Bytes read and sent at a time, at least a chunk; undefined: `transferLimits.sendBatchBytes`. */
+  readonly batchBytes?: number | undefined;
+  /** False: chunks carry 0 for their checksum, which the receiver knows. */
+  readonly checksums?: boolean;
   /** Content was handed to the connection: bytes, and how many of the chunks were repeats. */
   readonly onSent?: (bytes: number, repeatedChunks: number) => void;
   /** The receiver told what it holds. */
@@ -80,7 +84,8 @@ export class Sending {
 
   /** The stream ended here. */
   foundEnd(sizeBytes: number): void {
-    this.#sizeBytes = sizeBytes;
+    // Reads that overlap may each run into the end.
+    this.#sizeBytes = Math.min(this.#sizeBytes ?? sizeBytes, sizeBytes);
   }
 
   /**
@@ -124,7 +129,8 @@ class SendLane {
 
   async run(): Promise<Complete> {
     const { source, options, sizeBytes = Infinity } = this.#sending;
-    const mostBytes = Math.max(transferLimits.sendBatchBytes, options.chunkBytes);
+    const { batchBytes: wantedBytes = transferLimits.sendBatchBytes } = options;
+    const mostBytes = Math.max(wantedBytes, options.chunkBytes);
     // Most files are small: what they need is allocated, no more.
     const batchBytes = Math.min(mostBytes, Math.max(options.chunkBytes, sizeBytes));
     const mostBatches = source.rewindable ? transferLimits.sendBatches : 1;
@@ -246,7 +252,7 @@ class SendLane {
     for (let at = 0; at < bytes; at += options.chunkBytes) {
       const index = range.start + indexes.length;
       const slice = buffer.subarray(at, Math.min(at + options.chunkBytes, bytes));
-      const sum = checksum(slice);
+      const sum = options.checksums === false ? 0n : checksum(slice);
       if (sent.has(index)) repeated += 1;
       sent.add(index, index + 1);
       ledger.add(index, sum);

@@ -124,6 +124,11 @@ export interface Storage {
    * sink a path at a time: the caller sees to that.
    */
   openSink(path: string, offer: SinkOffer, fresh: boolean): Promise<ChunkSink>;
+  /**
+   * Opens a partial without a name: it can't be committed, `checkpoint` makes its content durable, and
+   * nothing of it is left when it is closed, or when the process dies.
+   */
+  openScratch(chunkBytes: number): Promise<ChunkSink>;
   /** Sets mode and mtime of the regular file at `path`, durably. */
   touch(path: string, file: Pick<Committed, 'mtimeNs' | 'mode'>): Promise<void>;
   /** What to do with each entry of a page: by size and mtime, or `want` when content must tell. */

@@ -151,7 +151,7 @@ function readIdentity(reader: Reader): Uint8Array {
   return reader.bytes(reader.remaining);
 }
 
-function readChunkBytes(reader: Reader): number {
+export function readChunkBytes(reader: Reader): number {
   const bytes = reader.u32();
   if (bytes < limits.chunkBytesMin || bytes > limits.chunkBytesMax) {
     throw new ProtocolError('protocol', 'A chunk size is out of its limits.');

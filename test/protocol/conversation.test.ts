@@ -18,7 +18,15 @@ import { runConversation } from './helpers/two-ends.ts';
 
 const documented = documentedRules();
 const speakers: readonly Speaker[] = ['sender', 'receiver'];
-const suffixed: readonly Event[] = ['entries.last', 'sums.last', 'end.early', 'offers.eager'];
+const suffixed: readonly Event[] = [
+  'entries.last',
+  'sums.last',
+  'end.early',
+  'offers.eager',
+  'bench.receive',
+  'bench.send',
+  'bench.hash',
+];
 const events: readonly Event[] = [...frameTypes, ...suffixed];
 
 interface Step {
@@ -90,6 +98,8 @@ function eventOf(frame: ConversationFrame, round: number): string {
       return frame.last ? 'sums.last' : 'sums';
     case 'offers':
       return frame.eager ? 'offers.eager' : 'offers';
+    case 'bench':
+      return `bench.${frame.part}`;
     case 'end':
       return frame.round < round ? 'end.early' : 'end';
     default:

@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { entryKinds } from '../../protocol/entry.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
+import { benchParts, benchStores } from '../../protocol/frames/bench.ts';
 import { answerNames } from '../../protocol/frames/pages.ts';
 import { levels } from '../../protocol/frames/requests.ts';
 import { outcomes, overwrites, phases } from '../../protocol/frames/transfer.ts';
@@ -270,6 +271,8 @@ test('the enumerations of the specification are those of the code', (t) => {
     ['phase', [...phases]],
     ['outcome', [...outcomes]],
     ['answer', [...answerNames]],
+    ['part', [...benchParts]],
+    ['store', [...benchStores]],
   ]);
 });
 

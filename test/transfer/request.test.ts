@@ -9,12 +9,17 @@ import { contentOf, offerOf, sourceOf } from './helpers/files.ts';
 class Notes implements Carrier {
   readonly peerSession = new Uint8Array(16);
   readonly heardAtMs = 0;
+  readonly sending = { windowMs: 0, socketMs: 0, confirmedBytes: 0 };
   readonly said: string[] = [];
   consumedBytes = 0;
   closedBy: FerryError | undefined;
 
   say(frame: ControlFrame): void {
     this.said.push(frame.type);
+  }
+
+  verify(): void {
+    this.said.push('verify');
   }
 
   async sayBulk(frame: ControlFrame): Promise<void> {

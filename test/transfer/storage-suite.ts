@@ -153,6 +153,7 @@ export function storageSuite(name: string, setup: StorageSetup): void {
   registerTree(suite);
   registerSmall(suite);
   registerSinks(suite);
+  registerScratch(suite);
   registerExamine(suite);
   if (setup.reopen !== undefined) registerReopen(suite, setup.reopen);
 }
@@ -645,6 +646,29 @@ function registerSinks(suite: Register): void {
     await storage.mkdir('d', false);
     t.is(await failureOf(() => storage.openSource('d')), 'wrong-kind');
     t.not(await failureOf(() => storage.openSource('')), undefined);
+  });
+}
+
+function registerScratch(suite: Register): void {
+  suite('a scratch holds what is written, has no name, and leaves nothing', async (t, storage) => {
+    const content = bytesOf(5 * chunkBytes + 3);
+    const scratches = [
+      await storage.openScratch(chunkBytes),
+      await storage.openScratch(chunkBytes),
+    ];
+    for (const scratch of scratches) {
+      await writeChunks(scratch, content);
+      await scratch.checkpoint();
+      t.deepEqual(await listed(storage), []);
+      const back = new Uint8Array(content.length);
+      t.is(await scratch.read(back, 0), back.length);
+      sameBytes(t, back, content);
+      await t.throwsAsync(scratch.commit({ size: content.length, mtimeNs, mode: 0o644 }), {
+        instanceOf: TransferError,
+      });
+      await scratch.close();
+    }
+    t.deepEqual(await listed(storage), []);
   });
 }
 

@@ -4,6 +4,7 @@ import { TransferError } from '../../protocol/errors.ts';
 import type { Answer } from '../../protocol/frames/pages.ts';
 import type { Policy } from '../../protocol/frames/transfer.ts';
 import { shown } from '../../protocol/paths.ts';
+import { namelessSink, scratchOffer } from '../scratch.ts';
 import type {
   ChunkSink,
   ChunkSource,
@@ -151,6 +152,20 @@ export class LocalStorage implements Storage {
       await lock?.release();
       throw error;
     }
+  }
+
+  async openScratch(chunkBytes: number): Promise<ChunkSink> {
+    this.#refuseReadOnly();
+    const opened = await this.#executor.call('openScratch');
+    const host = {
+      path: '',
+      durable: this.#durable,
+      syncNames: async () => undefined,
+      commit: () => Promise.reject(namelessSink()),
+      discard: async () => undefined,
+      closed: async () => undefined,
+    };
+    return await openPartialSink(host, opened, { ...scratchOffer, chunkBytes });
   }
 
   async #lockPartial(path: string): Promise<Lock> {

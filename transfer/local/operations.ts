@@ -18,6 +18,7 @@ import {
   discard,
   type OpenedPartial,
   openPartial,
+  openScratch,
 } from './partials.ts';
 import { openRegular, touch } from './regular-files.ts';
 import { SmallBatch } from './small-batch.ts';
@@ -51,6 +52,7 @@ export interface Operations {
   /** The descriptor is the caller's, here and for partials. */
   openFile(path: string): OpenedFile;
   openPartial(path: string, fresh: boolean): OpenedPartial;
+  openScratch(): OpenedPartial;
   commit(requests: readonly CommitRequest[]): (PackedError | undefined)[];
   discard(path: string): void;
   examine(base: string, entries: readonly Entry[], policy: Policy): Answer[];
@@ -107,6 +109,7 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
       }
     },
     openPartial: (path, fresh) => openPartial(folder, staging, path, fresh),
+    openScratch: () => openScratch(staging),
     commit: (requests) => commit(folder, staging, durable, requests),
     discard: (path) => discard(staging, path),
     examine: (base, entries, policy) => examine(folder, base, entries, policy, durable),

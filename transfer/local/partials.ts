@@ -55,6 +55,19 @@ export function openPartial(
   });
 }
 
+/** Opens a partial that has no name and gets none. Throws TransferError. */
+export function openScratch(staging: Staging): OpenedPartial {
+  return about('', () => {
+    const dataFd = staging.openNameless();
+    try {
+      return { dataFd, journalFd: staging.openNameless() };
+    } catch (error) {
+      closeSync(dataFd);
+      throw error;
+    }
+  });
+}
+
 /** A file can never take a folder's place: better said before its bytes have come. */
 function refuseFolder(folder: Folder, path: string): void {
   try {

@@ -24,7 +24,7 @@ import { setModified } from './entries.ts';
 import { isErrno } from './errors.ts';
 import { type Directory, type Folder, openDirectoryAt } from './folder.ts';
 
-const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 const ownerOnly = 0o700;
 const ownFile = 0o600;
 const hourMs = 3_600_000;
@@ -122,6 +122,16 @@ export class Staging {
       chmodSync(at, ownFile);
       return openSync(at, O_RDWR | O_NOFOLLOW);
     }
+  }
+
+  /** Opens a new file that has no name any more: nothing of it outlives its descriptor. */
+  openNameless(): number {
+    const name = this.smallName();
+    const at = this.directory().at(name);
+    const fd = openSync(at, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, ownFile);
+    // A process that dies here leaves what the next start deletes.
+    unlinkSync(at);
+    return fd;
   }
 
   /** A path for system calls on `name`. */

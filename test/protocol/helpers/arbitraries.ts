@@ -3,6 +3,7 @@ import fc, { type Arbitrary } from 'fast-check';
 import { checksum } from '../../../protocol/checksum.ts';
 import { type Entry, entryKinds, modeMask } from '../../../protocol/entry.ts';
 import { type FailureName, failures } from '../../../protocol/errors.ts';
+import { benchParts, benchStores } from '../../../protocol/frames/bench.ts';
 import { answerNames } from '../../../protocol/frames/pages.ts';
 import { levels } from '../../../protocol/frames/requests.ts';
 import { outcomes, overwrites, phases } from '../../../protocol/frames/transfer.ts';
@@ -152,6 +153,32 @@ const bodies: Bodies = {
     failures: fc.array(fc.record({ index: fc.nat(65_535), failure, message: text(50) }), {
       maxLength: limits.pageFiles,
     }),
+  }),
+  bench: fc.record({
+    part: fc.constantFrom(...benchParts),
+    store: fc.constantFrom(...benchStores),
+    path,
+    chunkBytes: fc.integer({ min: limits.chunkBytesMin, max: limits.chunkBytesMax }),
+    size: optional(u53),
+    durationMs: optional(u32),
+    writeBytes: optional(fc.integer({ min: 1, max: 2 ** 32 - 1 })),
+    bytesPerSecond: optional(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
+    reportMs: optional(fc.integer({ min: 1, max: 2 ** 32 - 1 })),
+    checksums: fc.boolean(),
+  }),
+  benchReport: fc.record({
+    elapsedUs: u53,
+    bytes: u53,
+    chunksRepeated: u53,
+    diskUs: u53,
+    windowUs: u53,
+    socketUs: u53,
+    pacedUs: u53,
+    cpuUs: u53,
+    busyUs: u53,
+    threadUs: u53,
+    memoryBytes: u53,
+    dataBytes: u53,
   }),
 };
 

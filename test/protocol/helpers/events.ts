@@ -15,6 +15,8 @@ export function frameFor(event: string, round: number): ConversationFrame {
       return { ...frame, last: suffix === 'last' };
     case 'offers':
       return { ...frame, eager: suffix === 'eager' };
+    case 'bench':
+      return { ...frame, part: (suffix ?? frame.part) as typeof frame.part };
     case 'want':
       return { ...frame, round };
     case 'end':

@@ -1,6 +1,7 @@
 /** Every golden frame. fixtures/frames holds the same as files; `generate.ts` writes them. */
 
 import type { Golden } from './golden.ts';
+import { benchGoldens } from './goldens-bench.ts';
 import { connectionAlsoValid, connectionGoldens } from './goldens-connection.ts';
 import { pageGoldens } from './goldens-pages.ts';
 import { requestGoldens } from './goldens-requests.ts';
@@ -12,6 +13,7 @@ export const goldens: readonly Golden[] = [
   ...requestGoldens,
   ...transferGoldens,
   ...pageGoldens,
+  ...benchGoldens,
 ];
 
 /** To be read like this, but written in another way. */

@@ -1,5 +1,6 @@
 /** Frames that must be refused, each with the failure it gives. One rule is broken in each. */
 import { entryFields, id, largest, mtimeNs, nonce, plainPolicy, policy, range } from './golden.ts';
+import { benchChecksums, benchHead, benchPath } from './goldens-bench.ts';
 import { nonceField, session, toldLimits } from './goldens-connection.ts';
 import { offerHead, offerTail } from './goldens-transfer.ts';
 import { frameLayout, type HeaderFields, Layout } from './layout.ts';
@@ -37,6 +38,8 @@ const types = {
   offers: 0x31,
   answers: 0x32,
   results: 0x33,
+  bench: 0x40,
+  benchReport: 0x41,
 } as const;
 
 function malformed(
@@ -339,10 +342,60 @@ const values: Malformed[] = [
   ),
 ];
 
+const benchA = (payload: Layout, part: number, store: number, chunkBytes: number, fields = 5) =>
+  benchPath(benchHead(payload, fields, part, store), 'a', chunkBytes);
+
+const benches: Malformed[] = [
+  malformed('bench-part', 'a part that no bench has', 'bench', (p) =>
+    benchChecksums(benchA(p, 3, 0, 65_536), 1),
+  ),
+  malformed('bench-store', 'a store that no bench has', 'bench', (p) =>
+    benchChecksums(benchA(p, 0, 2, 65_536), 1),
+  ),
+  malformed('bench-chunk-bytes', 'a chunk size out of its limits', 'bench', (p) =>
+    benchChecksums(benchA(p, 0, 0, 1_023), 1),
+  ),
+  malformed('bench-write-bytes', 'writes of no bytes', 'bench', (p) =>
+    benchChecksums(
+      benchA(p, 0, 0, 65_536, 6).field(7, 'writeBytes', false, (value) =>
+        value.u32('writeBytes', 0),
+      ),
+      1,
+    ),
+  ),
+  malformed('bench-rate', 'a rate of 0', 'bench', (p) =>
+    benchChecksums(
+      benchA(p, 1, 0, 65_536, 6).field(8, 'bytesPerSecond', false, (value) =>
+        value.u64('bytesPerSecond', 0),
+      ),
+      1,
+    ),
+  ),
+  malformed('bench-report-ms', 'a report every 0 ms', 'bench', (p) =>
+    benchChecksums(
+      benchA(p, 1, 0, 65_536, 6).field(9, 'reportMs', false, (value) => value.u32('reportMs', 0)),
+      1,
+    ),
+  ),
+  malformed('bench-missing', 'a required field is missing: checksums', 'bench', (p) =>
+    benchA(p, 0, 0, 65_536, 4),
+  ),
+  malformed('bench-critical', 'an unknown critical field', 'bench', (p) =>
+    benchChecksums(benchA(p, 0, 0, 65_536, 6), 1).field(77, 'unknown', true, () => undefined),
+  ),
+  malformed('bench-report-missing', 'a report without any of its fields', 'benchReport', (p) =>
+    p.u16('fields', 0),
+  ),
+  malformed('bench-report-critical', 'an unknown critical field', 'benchReport', (p) =>
+    p.u16('fields', 1).field(77, 'unknown', true, () => undefined),
+  ),
+];
+
 export const malformedFrames: readonly Malformed[] = [
   ...headers,
   ...ends,
   ...fields,
   ...counts,
   ...values,
+  ...benches,
 ];

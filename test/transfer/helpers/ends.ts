@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import test from 'ava';
 import { pino } from 'pino';
+import type { Benches } from '../../../daemon/benches.ts';
 import { type Grant, scopes } from '../../../daemon/grant.ts';
 import { MemoryRegistry, type TransferRegistry } from '../../../daemon/registry.ts';
 import { Service } from '../../../daemon/serve.ts';
@@ -88,7 +89,8 @@ export class TestDaemon {
     {
       shares,
       registry = new MemoryRegistry(),
-    }: { shares?: Shares; registry?: TransferRegistry } = {},
+      benches,
+    }: { shares?: Shares; registry?: TransferRegistry; benches?: Benches } = {},
   ) {
     this.storage = storage;
     const served = shares ?? new Shares(new Map([['', storage]]));
@@ -96,7 +98,7 @@ export class TestDaemon {
       { level: 'trace', base: null },
       { write: (line: string) => void this.log.push(line) },
     );
-    this.service = new Service(served, registry, log);
+    this.service = new Service(served, registry, log, benches);
   }
 
   accept(

@@ -167,6 +167,10 @@ export class WrappedStorage implements Storage {
     })(sink);
   }
 
+  async openScratch(chunkBytes: number): Promise<ChunkSink> {
+    return this.wrapSink(await this.inner.openScratch(chunkBytes), '');
+  }
+
   touch(path: string, file: Pick<Committed, 'mtimeNs' | 'mode'>): Promise<void> {
     return this.#change('touch', path, () => this.inner.touch(path, file));
   }

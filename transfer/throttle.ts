@@ -1,6 +1,6 @@
 /** `--bwlimit`: content passes at no more than a given rate, all connections together. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ChunkSink, ChunkSource, Storage } from '../transfer/storage.ts';
+import type { ChunkSink, ChunkSource, Storage } from './storage.ts';
 
 /** Unused allowance is kept for no longer than this, so that there are no bursts. */
 const burstMs = 100;

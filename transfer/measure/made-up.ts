@@ -1,0 +1,122 @@
+/** Content for measuring, which comes from nowhere and goes nowhere. */
+import { randomBytes } from 'node:crypto';
+import { Ledger } from '../../protocol/segments.ts';
+import type { ChunkSink, ChunkSource } from '../storage.ts';
+
+/** How much there is, and when it ends before that. */
+export interface Extent {
+  readonly chunkBytes: number;
+  /** Undefined: until `stop`. */
+  readonly size?: number | undefined;
+}
+
+/**
+ * Every chunk is the same block of random bytes: any part can be read again at any time, and none of
+ * it comes from memory that something else was in.
+ */
+export class MadeUpSource implements ChunkSource {
+  readonly size: number | undefined;
+  readonly mtimeNs = 0n;
+  readonly mode = 0o600;
+  readonly identity: Uint8Array = new Uint8Array();
+  readonly rewindable = true;
+  readonly #block: Uint8Array;
+  /** Where it ends: known from the start, or from `stop` on. */
+  #endBytes: number;
+  #reachedBytes = 0;
+
+  constructor({ chunkBytes, size }: Extent) {
+    this.size = size;
+    this.#endBytes = size ?? Infinity;
+    this.#block = randomBytes(chunkBytes);
+  }
+
+  /** Ends the content behind the last byte that was read; what was asked for can still be sent. */
+  stop(): void {
+    if (this.size === undefined) this.#endBytes = Math.min(this.#endBytes, this.#reachedBytes);
+  }
+
+  async read(buffer: Uint8Array, positionBytes: number): Promise<number> {
+    const bytes = Math.max(0, Math.min(buffer.length, this.#endBytes - positionBytes));
+    this.#reachedBytes = Math.max(this.#reachedBytes, positionBytes + bytes);
+    await this.fill(buffer.subarray(0, bytes), positionBytes);
+    return bytes;
+  }
+
+  /** Puts the content from `positionBytes` on into all of `buffer`. */
+  protected async fill(buffer: Uint8Array, positionBytes: number): Promise<void> {
+    const block = this.#block;
+    for (let at = 0; at < buffer.length; ) {
+      const from = (positionBytes + at) % block.length;
+      const part = block.subarray(from, from + buffer.length - at);
+      buffer.set(part, at);
+      at += part.length;
+    }
+  }
+
+  release(): void {
+    // It can be made up again at any time.
+  }
+
+  async unchanged(): Promise<boolean> {
+    return true;
+  }
+
+  async close(): Promise<void> {
+    // There is nothing to let go of.
+  }
+}
+
+/** The same from a disk: a scratch is read over and over. */
+export class ScratchSource extends MadeUpSource {
+  readonly #scratch: ChunkSink;
+  readonly #scratchBytes: number;
+
+  /** Takes over `scratch`, which holds `scratchBytes`. */
+  constructor(extent: Extent, scratch: ChunkSink, scratchBytes: number) {
+    super(extent);
+    this.#scratch = scratch;
+    this.#scratchBytes = scratchBytes;
+  }
+
+  protected override async fill(buffer: Uint8Array, positionBytes: number): Promise<void> {
+    for (let at = 0; at < buffer.length; ) {
+      const from = (positionBytes + at) % this.#scratchBytes;
+      const part = buffer.subarray(at, at + this.#scratchBytes - from);
+      await this.#scratch.read(part, from);
+      at += part.length;
+    }
+  }
+
+  override async close(): Promise<void> {
+    await this.#scratch.close();
+  }
+}
+
+/** Takes everything and keeps its checksums alone. */
+export class DropSink implements ChunkSink {
+  readonly ledger: Ledger = new Ledger();
+  readonly ordered = false;
+  readonly runChunks = 256;
+
+  async write(
+    first: number,
+    _slices: readonly Uint8Array[],
+    sums: readonly bigint[],
+  ): Promise<void> {
+    for (const [i, sum] of sums.entries()) this.ledger.add(first + i, sum);
+  }
+
+  async read(): Promise<number> {
+    return 0;
+  }
+
+  forget(segment: number): void {
+    this.ledger.forgetSegment(segment);
+  }
+
+  async checkpoint(): Promise<void> {}
+  async commit(): Promise<void> {}
+  async discard(): Promise<void> {}
+  async close(): Promise<void> {}
+}
