@@ -2,6 +2,7 @@
 import {
   closeSync,
   fstatSync,
+  fsyncSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -95,8 +96,10 @@ export function rename(folder: Folder, from: string, to: string, durable: boolea
     try {
       const fromPlace = folder.place(from);
       const isDirectory = about(from, () => lstatSync(fromPlace.at)).isDirectory();
-      if (isDirectory) moveDirectory(fromPlace, held.at(toPlace.name), from, to);
-      else moveFile(fromPlace, held.at(toPlace.name), from, to);
+      const toAt = held.at(toPlace.name);
+      const syncTo = (): void => void (durable && about(to, () => fsyncSync(held.fd)));
+      if (isDirectory) moveDirectory(fromPlace, toAt, from, to);
+      else moveFile(fromPlace, toAt, from, to, syncTo);
       const changed = new SyncList(folder, durable);
       changed.add(toPlace.parentPath);
       changed.add(fromPlace.parentPath);
@@ -107,8 +110,17 @@ export function rename(folder: Folder, from: string, to: string, durable: boolea
   });
 }
 
-/** A second name fails when the name is taken, which a rename would not. */
-function moveFile(from: Place, toAt: string, fromPath: string, toPath: string): void {
+/**
+ * A second name fails when the name is taken, which a rename would not. It is on the disk before the
+ * first one goes, or a power loss could take both.
+ */
+function moveFile(
+  from: Place,
+  toAt: string,
+  fromPath: string,
+  toPath: string,
+  syncTo: () => void,
+): void {
   try {
     linkSync(from.at, toAt);
   } catch (error) {
@@ -119,6 +131,7 @@ function moveFile(from: Place, toAt: string, fromPath: string, toPath: string): 
     moveWithoutLink(from, toAt, fromPath, toPath);
     return;
   }
+  syncTo();
   about(fromPath, () => unlinkSync(from.at));
 }
 
