@@ -74,14 +74,21 @@ export function openDirectoryAt(
 ): Directory {
   const path = typeof name === 'string' ? parent.at(name) : parent.atBytes(name);
   const fd = openSync(path, O_RDONLY | O_DIRECTORY | (follow ? 0 : O_NOFOLLOW));
-  try {
+  closedOnError(fd, () => {
     if (device !== undefined && fstatSync(fd).dev !== device) throw crossing();
+  });
+  // The path only matters without /proc, where names that are not UTF-8 are not to be had.
+  return new Directory(fd, path.toString());
+}
+
+/** Runs `step`; what it throws closes the descriptor, which nobody else has yet. */
+export function closedOnError<T>(fd: number, step: () => T): T {
+  try {
+    return step();
   } catch (error) {
     closeSync(fd);
     throw error;
   }
-  // The path only matters without /proc, where names that are not UTF-8 are not to be had.
-  return new Directory(fd, path.toString());
 }
 
 function crossing(): Error {

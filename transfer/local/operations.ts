@@ -2,7 +2,7 @@
  * Everything that storage asks of the file system in synchronous calls, with arguments and results
  * that can be posted between threads: the same operations run in the caller's thread or in a worker.
  */
-import { closeSync, fstatSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import type { Entry } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import type { Answer } from '../../protocol/frames/pages.ts';
@@ -10,7 +10,7 @@ import type { Policy } from '../../protocol/frames/transfer.ts';
 import { shown } from '../../protocol/paths.ts';
 import type { Committed } from '../storage.ts';
 import { about, isErrno, type PackedError, storageError } from './errors.ts';
-import { Folder, type Reach } from './folder.ts';
+import { closedOnError, Folder, type Reach } from './folder.ts';
 import { Listing } from './listing.ts';
 import {
   type CommitRequest,
@@ -101,12 +101,9 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
     openFile(path) {
       const fd = openRegular(folder, path);
       const nowNs = BigInt(Date.now()) * 1_000_000n;
-      try {
-        return openedFile(fd, fstatSync(fd, { bigint: true }), nowNs);
-      } catch (error) {
-        closeSync(fd);
-        throw storageError(error, path);
-      }
+      return about(path, () =>
+        closedOnError(fd, () => openedFile(fd, fstatSync(fd, { bigint: true }), nowNs)),
+      );
     },
     openPartial: (path, fresh) => openPartial(folder, staging, path, fresh),
     openScratch: () => openScratch(staging),

@@ -187,14 +187,24 @@ export class PartialSink implements ChunkSink {
     const chunks = leading?.start === 0 ? leading.end : 0;
     return this.#use(async () => {
       if (!this.#host.durable) return;
-      if (!this.#namesAreDurable) await this.#host.syncNames();
+      if (!this.#namesAreDurable) await this.#sync(() => this.#host.syncNames());
       this.#namesAreDurable = true;
       const { size } = await statFile(this.#dataFd);
-      await syncData(this.#dataFd);
+      await this.#sync(() => syncData(this.#dataFd));
       const bytes = Math.min(chunks * this.#chunkBytes, size);
       await this.#journal.append({ type: 'durable', bytes });
-      await this.#journal.sync();
+      await this.#sync(() => this.#journal.sync());
     });
+  }
+
+  /** The system forgets what it could not write: no later sync could be believed, so all is given up. */
+  async #sync(step: () => Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      await this.#host.discard();
+      throw error;
+    }
   }
 
   async commit(file: Committed): Promise<void> {

@@ -1,20 +1,12 @@
 /** The partial files of a root: opened, given their name, deleted. Synchronous. */
-import {
-  closeSync,
-  fchmodSync,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  lstatSync,
-  renameSync,
-} from 'node:fs';
+import { fchmodSync, fstatSync, fsyncSync, ftruncateSync, lstatSync, renameSync } from 'node:fs';
 import { modeMask } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import { shown } from '../../protocol/paths.ts';
 import type { Committed } from '../storage.ts';
 import { setModified } from './entries.ts';
 import { about, isErrno, type PackedError, packError, storageError } from './errors.ts';
-import type { Folder } from './folder.ts';
+import { closedOnError, type Folder } from './folder.ts';
 import { dataName, journalName, partialKey, type Staging } from './staging.ts';
 import { SyncList } from './sync-list.ts';
 
@@ -41,17 +33,16 @@ export function openPartial(
   return about(path, () => {
     const key = partialKey(path);
     const dataFd = staging.openPart(dataName(key));
-    try {
+    return closedOnError(dataFd, () => {
       const journalFd = staging.openPart(journalName(key));
-      if (fresh) {
-        ftruncateSync(journalFd);
-        ftruncateSync(dataFd);
-      }
-      return { dataFd, journalFd };
-    } catch (error) {
-      closeSync(dataFd);
-      throw error;
-    }
+      return closedOnError(journalFd, () => {
+        if (fresh) {
+          ftruncateSync(journalFd);
+          ftruncateSync(dataFd);
+        }
+        return { dataFd, journalFd };
+      });
+    });
   });
 }
 
@@ -59,12 +50,7 @@ export function openPartial(
 export function openScratch(staging: Staging): OpenedPartial {
   return about('', () => {
     const dataFd = staging.openNameless();
-    try {
-      return { dataFd, journalFd: staging.openNameless() };
-    } catch (error) {
-      closeSync(dataFd);
-      throw error;
-    }
+    return closedOnError(dataFd, () => ({ dataFd, journalFd: staging.openNameless() }));
   });
 }
 

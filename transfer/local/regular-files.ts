@@ -6,7 +6,7 @@ import { shown } from '../../protocol/paths.ts';
 import type { Committed } from '../storage.ts';
 import { setModified } from './entries.ts';
 import { about } from './errors.ts';
-import type { Folder } from './folder.ts';
+import { closedOnError, type Folder } from './folder.ts';
 
 /** Opens a regular file to read. Throws TransferError: `wrong-kind` for anything else. */
 export function openRegular(folder: Folder, path: string): number {
@@ -14,9 +14,10 @@ export function openRegular(folder: Folder, path: string): number {
     const { at } = folder.place(path);
     return about(path, () => {
       const fd = openSync(at, folder.readFlags);
-      if (fstatSync(fd).isFile()) return fd;
-      closeSync(fd);
-      throw new TransferError('wrong-kind', `${shown(path)} is not a regular file.`);
+      return closedOnError(fd, () => {
+        if (fstatSync(fd).isFile()) return fd;
+        throw new TransferError('wrong-kind', `${shown(path)} is not a regular file.`);
+      });
     });
   });
 }

@@ -22,9 +22,9 @@ import { TransferError } from '../../protocol/errors.ts';
 import { stagingName } from '../../protocol/paths.ts';
 import { setModified } from './entries.ts';
 import { isErrno } from './errors.ts';
-import { type Directory, type Folder, openDirectoryAt } from './folder.ts';
+import { closedOnError, type Directory, type Folder, openDirectoryAt } from './folder.ts';
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
 const ownerOnly = 0o700;
 const ownFile = 0o600;
 const hourMs = 3_600_000;
@@ -88,9 +88,8 @@ export class Staging {
     const directory = this.#openExisting();
     try {
       // Only the owner (or root, whom nothing stops) may do this.
-      fchmodSync(directory.fd, ownerOnly);
+      closedOnError(directory.fd, () => fchmodSync(directory.fd, ownerOnly));
     } catch (error) {
-      closeSync(directory.fd);
       throw isErrno(error, 'EPERM', 'EACCES') ? notOurs(error) : error;
     }
     return directory;
@@ -111,16 +110,18 @@ export class Staging {
     return `${this.#prefix}-${this.#count}${suffixes.small}`;
   }
 
-  /** Opens a file of a partial, created when missing. */
+  /**
+   * Opens a file of a partial, created when missing. A file that has another name as well, or no file
+   * at all, is not written to: it gives way.
+   */
   openPart(name: string): number {
-    const at = this.directory().at(name);
-    try {
-      return openSync(at, O_RDWR | O_CREAT | O_NOFOLLOW, ownFile);
-    } catch (error) {
-      if (!isErrno(error, 'EACCES')) throw error;
-      // A commit that was killed before the rename left the mode of the file to be.
-      chmodSync(at, ownFile);
-      return openSync(at, O_RDWR | O_NOFOLLOW);
+    for (let tries = 1; ; tries += 1) {
+      const at = this.directory().at(name);
+      const fd = openWritable(at);
+      if (closedOnError(fd, () => isOnlyName(at, fd))) return fd;
+      closeSync(fd);
+      if (tries >= makeTries) throw notOurs();
+      deleteFile(at);
     }
   }
 
@@ -229,6 +230,25 @@ function lastUsedMs(directory: Directory, name: string, { mtimeMs }: Stats): num
   return Math.max(mtimeMs, stats?.mtimeMs ?? 0);
 }
 
+function openWritable(at: string): number {
+  try {
+    return openSync(at, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, ownFile);
+  } catch (error) {
+    if (!isErrno(error, 'EACCES')) throw error;
+    // A commit that was killed before the rename left the mode of the file to be.
+    chmodSync(at, ownFile);
+    return openSync(at, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  }
+}
+
+/** Whether `at` is a regular file, open as `fd`, that is reached by no other name. */
+function isOnlyName(at: string, fd: number): boolean {
+  const named = lstatSync(at, { bigint: true, throwIfNoEntry: false });
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  // In one look: a name taken away in between would leave the other one as the only one.
+  return named?.isFile() === true && named.nlink === 1n && named.ino === ino && named.dev === dev;
+}
+
 /** Deletes a file if it is there. */
 export function deleteFile(at: string): void {
   try {
@@ -238,7 +258,7 @@ export function deleteFile(at: string): void {
   }
 }
 
-function notOurs(cause: unknown): TransferError {
+function notOurs(cause?: unknown): TransferError {
   const message = `The staging folder ${stagingName} is not a folder of this user's own.`;
   return new TransferError('permission', message, { cause });
 }

@@ -1,12 +1,16 @@
 /** Nothing leads out of a root: links are never followed, and a canary outside stays as it was. */
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
 import { TransferError } from '../../../protocol/errors.ts';
 import { defaultPolicy } from '../../../protocol/frames/transfer.ts';
+import { dataName, journalName, partialKey } from '../../../transfer/local/staging.ts';
 import type { Storage } from '../../../transfer/storage.ts';
 import {
+  bytesOf,
+  chunkBytes,
+  contentOf,
   failureOf,
   fileEntry,
   folderEntry,
@@ -14,7 +18,9 @@ import {
   offerOf,
   pathsOf,
   put,
+  sameBytes,
   smallFile,
+  writeChunks,
 } from '../storage-suite.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
 
@@ -40,6 +46,11 @@ async function scene(t: ExecutionContext): Promise<Scene> {
 async function canaryOf({ canary }: Scene): Promise<unknown> {
   const { mode, mtimeMs } = await stat(join(canary, 'secret'));
   return [await readdir(canary), await readFile(join(canary, 'secret'), 'utf8'), mode, mtimeMs];
+}
+
+async function makePipe(path: string): Promise<void> {
+  const { execFile } = await import('node:child_process');
+  await new Promise((resolve) => execFile('mkfifo', [path], resolve));
 }
 
 test('a link as a parent is refused by every method', async (t) => {
@@ -123,6 +134,42 @@ test('a staging folder that is a link is refused', async (t) => {
   t.deepEqual(await readdir(canary), ['secret', 'sub']);
 });
 
+test('what lies in the place of a partial is not written into, whatever it is', async (t) => {
+  const all = await scene(t);
+  const { storage, root, canary } = all;
+  const before = await canaryOf(all);
+  const content = bytesOf(3 * chunkBytes);
+  await mkdir(join(root, '.chunkferry'));
+  const key = partialKey('x');
+  for (const name of [dataName(key), journalName(key)]) {
+    await link(join(canary, 'secret'), join(root, '.chunkferry', name));
+  }
+  const pipe = join(root, '.chunkferry', dataName(partialKey('y')));
+  await makePipe(pipe);
+  for (const path of ['x', 'y']) {
+    const sink = await storage.openSink(path, offerOf(content.length), false);
+    await writeChunks(sink, content);
+    await sink.commit({ size: content.length, mtimeNs: 0n, mode: 0o777 });
+    sameBytes(t, await contentOf(storage, path), content);
+  }
+  t.deepEqual(await canaryOf(all), before);
+});
+
+test('a copy of a share that shares its files keeps what it had of a partial', async (t) => {
+  const { storage, root, canary } = await scene(t);
+  const content = bytesOf(3 * chunkBytes);
+  let sink = await storage.openSink('x', offerOf(content.length), false);
+  await writeChunks(sink, content, { to: 1 });
+  await sink.close();
+  const data = dataName(partialKey('x'));
+  await link(join(root, '.chunkferry', data), join(canary, 'copy'));
+  sink = await storage.openSink('x', offerOf(content.length), false);
+  await writeChunks(sink, content);
+  await sink.commit({ size: content.length, mtimeNs: 0n, mode: 0o600 });
+  sameBytes(t, await contentOf(storage, 'x'), content);
+  sameBytes(t, await readFile(join(canary, 'copy')), content.subarray(0, chunkBytes));
+});
+
 test('the root itself may be reached by a link', async (t) => {
   const { root } = await scene(t);
   await symlink(root, `${root}-link`);
@@ -133,8 +180,7 @@ test('the root itself may be reached by a link', async (t) => {
 
 test('a pipe blocks nobody and is not a regular file', async (t) => {
   const { storage, root } = await scene(t);
-  const { execFile } = await import('node:child_process');
-  await new Promise((resolve) => execFile('mkfifo', [join(root, 'pipe')], resolve));
+  await makePipe(join(root, 'pipe'));
   t.is((await storage.stat('pipe')).kind, 'other');
   t.is(await failureOf(() => storage.openSource('pipe')), 'wrong-kind');
   const [read] = await storage.readSmall('', ['pipe']);
