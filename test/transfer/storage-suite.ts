@@ -255,6 +255,7 @@ function registerTree(suite: Register): void {
       '.',
       '..',
       'a/',
+      '/a',
       'nul\0',
       long,
       deep,

@@ -225,7 +225,8 @@ export class Folder {
   /** Whether `path` keeps the rules of paths, known that the folder opened last does. */
   #mayHold(path: string, name: string): boolean {
     const isShort = path.length * 3 <= limits.pathBytes && this.#chain.length < limits.pathDepth;
-    return isShort && componentFault(name) === undefined;
+    // Of an absolute path of one component nothing but the slash tells.
+    return isShort && !path.startsWith('/') && componentFault(name) === undefined;
   }
 
   /** The folder of `place` once more, on a descriptor of its own that the caller closes. */
