@@ -6,21 +6,31 @@ import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
 import type { Storage } from '../transfer/storage.ts';
+import { AllowList } from './allow-list.ts';
 import { Benches } from './benches.ts';
 import { type Identity, loadIdentity } from './certificate.ts';
-import { daemonLimits } from './limits.ts';
+import { type DaemonLimits, daemonLimits } from './limits.ts';
 import { type Note, noteName, pairingLink } from './link.ts';
 import type { Logger } from './log.ts';
-import type { DaemonOptions, ShareOption } from './options.ts';
+import type { DaemonOptions } from './options.ts';
 import { MemoryRegistry } from './registry.ts';
 import { Service } from './serve.ts';
 import { Server } from './server.ts';
+import { changesOf } from './settings.ts';
 import { Shares } from './shares.ts';
 import { Tokens } from './tokens.ts';
+import type { ShareOption } from './values.ts';
+
+const dayMs = 24 * 3_600_000;
 
 export interface Daemon {
   readonly address: AddressInfo;
   readonly note: Note;
+  /**
+   * Brings new settings into force, all that can be without a new start, or none. Transfers go on,
+   * but those whom the new settings don't admit. Throws FerryError.
+   */
+  reload(options: DaemonOptions): Promise<void>;
   /** What pairs another machine with it; holds the first token. Rejects when that is gone. */
   link(): Promise<string>;
   /** Stops serving; settles when everything is closed and what can be kept is kept. */
@@ -34,17 +44,20 @@ export async function startDaemon(
   log: Logger,
   cpuUs: () => number,
 ): Promise<Daemon> {
-  checkNetwork(options);
-  const limits = daemonLimits(options.limits);
+  // One object for all who were given it: a reload changes its values.
+  const limits = { ...daemonLimits(options.limits) };
   const tokens = await Tokens.open(stateFolder, log);
+  tokens.configure(options.grants);
   const identity = await identityOf(options, stateFolder);
   const shares = new Shares(await openShares(options, log));
   try {
     const benches = new Benches(shares, limits, cpuUs);
     const service = new Service(shares, new MemoryRegistry(), log, benches);
-    const host = options.host ?? (options.plain ? '127.0.0.1' : '::');
-    const { port } = options;
-    const server = new Server(service, tokens, { host, port, identity, limits }, log);
+    const { listen } = options;
+    const host = listen.host ?? (options.plain ? '127.0.0.1' : '::');
+    const allow = new AllowList(options.allow);
+    const { port } = listen;
+    const server = new Server(service, tokens, { host, port, identity, limits, allow }, log);
     const address = await server.listen();
     tokens.onChange = () => server.dropRevoked();
     const note = { host: address.address, port: address.port, plain: options.plain };
@@ -61,6 +74,7 @@ export async function startDaemon(
       address,
       link: () => pairingLink(stateFolder, note, identity?.pin),
       note,
+      reload: reloader(options, stateFolder, { tokens, server, limits, log }),
       async stop() {
         log.info({ event: 'stopping' }, 'stopping');
         await server.stop();
@@ -77,31 +91,52 @@ export async function startDaemon(
   }
 }
 
-const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
-
-/** Without TLS everybody on the way reads and changes what passes: it must be this machine. */
-function checkNetwork({ plain, host, allowPlainNetwork }: DaemonOptions): void {
-  if (!plain || allowPlainNetwork || host === undefined || loopback.test(host)) return;
-  throw new FerryError(
-    'usage',
-    `With --plain ferryd listens on loopback only, not on ${host}: what passes could be read and changed on its way. Leave --plain out, or add --allow-plain-network.`,
-  );
+/** What can change while the daemon runs. */
+interface Live {
+  readonly tokens: Tokens;
+  readonly server: Server;
+  readonly limits: DaemonLimits;
+  readonly log: Logger;
 }
 
-async function identityOf(
+function reloader(
+  started: DaemonOptions,
+  stateFolder: string,
+  { tokens, server, limits, log }: Live,
+): Daemon['reload'] {
+  let current = started;
+  return async (wanted) => {
+    const identity = await identityOf({ ...wanted, plain: started.plain }, stateFolder);
+    // All of it is understood: from here on nothing fails.
+    const changed = changesOf(current, wanted);
+    const waiting = changesOf(started, wanted).filter(({ isLive }) => !isLive);
+    log.level = wanted.logLevel;
+    tokens.configure(wanted.grants);
+    Object.assign(limits, daemonLimits(wanted.limits));
+    server.configure({ identity, limits, allow: new AllowList(wanted.allow) });
+    current = wanted;
+    const names = changed.filter(({ isLive }) => isLive).map(({ name }) => name);
+    log.info({ event: 'reloaded', changed: names }, 'settings read again');
+    if (waiting.length === 0) return;
+    const later = waiting.map(({ name }) => name);
+    log.warn(
+      { event: 'reload', restart: later },
+      `${later.join(', ')}: the new value waits for the next start`,
+    );
+  };
+}
+
+export async function identityOf(
   { plain, tlsCert, tlsKey }: DaemonOptions,
   stateFolder: string,
 ): Promise<Identity | undefined> {
   if (plain) return undefined;
-  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-    throw new FerryError('usage', 'Give --tls-cert and --tls-key together.');
-  }
   const files = tlsCert && tlsKey ? { cert: tlsCert, key: tlsKey } : undefined;
   return await loadIdentity(stateFolder, files);
 }
 
 async function openShares(
-  { shares, durability, partialAgeMs }: DaemonOptions,
+  { shares, durability, partialAgeDays }: DaemonOptions,
   log: Logger,
 ): Promise<Map<string, Storage>> {
   refuseOverlaps(shares);
@@ -112,7 +147,7 @@ async function openShares(
         root: folder,
         readOnly,
         durability,
-        partialAgeMs,
+        partialAgeMs: partialAgeDays * dayMs,
         executor: 'worker',
         lock: !readOnly,
       });
@@ -127,7 +162,7 @@ async function openShares(
 }
 
 /** Two shares of which one holds the other would each show and change the other's files. */
-function refuseOverlaps(shares: readonly ShareOption[]): void {
+export function refuseOverlaps(shares: readonly ShareOption[]): void {
   const roots = shares.map(({ folder }) => {
     try {
       return realpathSync(folder);

@@ -79,21 +79,19 @@ export function welcome(link: string, { port, plain }: Note): string {
 }
 
 export interface LinkShell {
-  readonly defaultState: string;
+  readonly stateOf: (command: Command) => Promise<string>;
   readonly out: (text: string) => void;
 }
 
-export function addLinkCommand(program: Command, { defaultState, out }: LinkShell): void {
+export function addLinkCommand(program: Command, { stateOf, out }: LinkShell): void {
   program
     .command('link')
     .description('show the line that ferry pair asks for: it holds the first token')
     .option('--state <folder>', "the daemon's own folder (default: by XDG's rules)")
     .option('--host <name...>', 'names or addresses under which others reach this machine')
     .action(async (_options, command: Command) => {
-      const { state = defaultState, host = [] } = command.optsWithGlobals<{
-        state?: string;
-        host?: string[];
-      }>();
+      const { host = [] } = command.opts<{ host?: string[] }>();
+      const state = await stateOf(command);
       const note = await readNote(state);
       const pem = note.plain
         ? undefined

@@ -1,193 +1,216 @@
-/** The command line of ferryd. */
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { escaped } from '../protocol/paths.ts';
-import { version } from '../transfer/version.ts';
-import { type DaemonLimits, isLimitName, limitFault, limitNames, limitTable } from './limits.ts';
-import { type LogFormat, type LogLevel, logLevels } from './log.ts';
-import { parseBytes } from './units.ts';
+/** What this run of the daemon is set to: flags beat variables, variables beat the file. */
+import { InvalidArgumentError } from 'commander';
+import { FerryError } from '../protocol/errors.ts';
+import { escaped, shown } from '../protocol/paths.ts';
+import { type ConfigFile, readConfigFile, usualFiles } from './config-file.ts';
+import { readConfigured } from './configured-tokens.ts';
+import { Fault, unknownKey, within } from './setting-kinds.ts';
+import {
+  defaultSettings,
+  keyOf,
+  type Setting,
+  type Settings,
+  settings,
+  variableOf,
+} from './settings.ts';
+import type { StoredGrant } from './stored-grants.ts';
+import { suggestion } from './suggestion.ts';
 
-/** The port that ferryd and ferry use when none is named. */
-const defaultPort = 7873;
-const highestPort = 65_535;
-
-export interface ShareOption {
-  /** First component of its paths; '' for the one folder that is served as `/`. */
-  readonly name: string;
-  readonly folder: string;
-  readonly readOnly: boolean;
+/** Where settings come from. */
+export interface Sources {
+  /** What flags say, by the setting's name. */
+  readonly flags: Readonly<Record<string, readonly string[]>>;
+  /** `--config`. */
+  readonly config?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-export interface DaemonOptions {
-  readonly shares: readonly ShareOption[];
-  /** Undefined: all addresses with TLS, loopback without. */
-  readonly host: string | undefined;
-  readonly port: number;
-  readonly plain: boolean;
-  readonly allowPlainNetwork: boolean;
-  readonly tlsCert: string | undefined;
-  readonly tlsKey: string | undefined;
-  /** Undefined: by XDG. */
-  readonly state: string | undefined;
-  readonly durability: 'fsync' | 'none';
-  /** Those that were set. */
-  readonly limits: Partial<DaemonLimits>;
-  readonly partialAgeMs: number;
-  readonly logLevel: LogLevel;
-  readonly logFormat: LogFormat | undefined;
+export interface DaemonOptions extends Settings {
+  /** The tokens of the configuration file, read. */
+  readonly grants: readonly StoredGrant[];
 }
 
-const dayMs = 24 * 3_600_000;
+export interface Configuration {
+  readonly options: DaemonOptions;
+  /** The file that was read. */
+  readonly file: string | undefined;
+  /** Who said it, of settings that somebody said. */
+  readonly origins: ReadonlyMap<keyof Settings, string>;
+  /** What looks like a slip, as sentences. */
+  readonly warnings: readonly string[];
+}
 
-/** `name=folder` or `name=folder:ro`. */
-function parseShare(text: string, before: ShareOption[]): ShareOption[] {
-  const match = /^([^=/]+)=(.+?)(:ro)?$/.exec(text);
-  const [, name, folder, ro] = match ?? [];
-  if (name === undefined || folder === undefined) {
-    throw new InvalidArgumentError('Write it as name=folder, or name=folder:ro for read-only.');
+/** What one source says of one setting. */
+interface Said {
+  readonly row: Setting;
+  /** The file, or the words themselves. */
+  readonly origin: string;
+  readonly isInFile: boolean;
+  readonly read: () => Settings[keyof Settings];
+}
+
+const configVariable = 'FERRYD_CONFIG';
+
+/** Throws FerryError (`usage`), with a line for each fault that was found. */
+export async function readOptions(sources: Sources): Promise<Configuration> {
+  const { flags, env, config = env[configVariable] } = sources;
+  const file = await readConfigFile(config, usualFiles(env));
+  const faults: unknown[] = [...unknownKeys(file)];
+  const said = new Map<keyof Settings, Said>();
+  const values: Record<string, unknown> = { ...defaultSettings };
+  for (const layer of [ofFile(file), ofEnvironment(env), ofFlags(flags)]) {
+    faults.push(...takeLayer(layer, values, said));
   }
-  if (name === '.' || name === '..' || before.some((share) => share.name === name)) {
-    throw new InvalidArgumentError(`The share name "${escaped(name)}" is taken or not allowed.`);
+  const all = values as unknown as Settings;
+  if (faults.length === 0) faults.push(...contradictions(all, said));
+  const grants = await readConfigured(all.tokens).catch(
+    (error: unknown) => void faults.push(error),
+  );
+  if (faults.length > 0) {
+    throw new FerryError('usage', await explained(faults, file));
   }
-  return [...before, { name, folder, readOnly: ro !== undefined }];
+  return {
+    options: { ...all, grants: grants ?? [] },
+    file: file?.file,
+    origins: new Map([...said].map(([sets, { origin }]) => [sets, origin])),
+    warnings: unknownVariables(env),
+  };
 }
 
-/** `name=value`, bytes with a suffix if need be: `freeBytes=10G`. */
-function parseLimit(text: string, before: Partial<DaemonLimits>): Partial<DaemonLimits> {
-  const [, name = '', value = ''] = /^(\w+)=(.+)$/.exec(text) ?? [];
-  if (!isLimitName(name)) {
-    throw new InvalidArgumentError(`Write it as name=value. The names: ${limitNames.join(', ')}.`);
-  }
-  const isPlain = limitTable[name].unit !== 'bytes' || /^\d+$/.test(value);
-  const number = isPlain ? Number(value) : parseBytes(value);
-  const fault = limitFault(name, number);
-  if (fault !== undefined) throw new InvalidArgumentError(fault);
-  return { ...before, [name]: number };
-}
-
-interface Address {
-  readonly host: string | undefined;
-  readonly port: number;
-}
-
-/** `host:port`, `host`, `:port` or `[v6]:port`. */
-function parseAddress(text: string): Address {
-  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d{1,5}))?$/.exec(text);
-  const port = Number(match?.[3] ?? defaultPort);
-  if (match === null || port > highestPort) {
-    throw new InvalidArgumentError('Write it as host:port, an IPv6 address in brackets.');
-  }
-  const host = match[1] ?? match[2] ?? '';
-  return { host: host === '' ? undefined : host, port };
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new InvalidArgumentError('It must be a whole number from 1 up.');
-  }
-  return value;
-}
-
-interface Parsed {
-  share: ShareOption[];
-  listen: Address;
-  plain?: true;
-  allowPlainNetwork?: true;
-  tlsCert?: string;
-  tlsKey?: string;
-  state?: string;
-  durability: 'fsync' | 'none';
-  limit: Partial<DaemonLimits>;
-  maxConnections?: number;
-  partialAge: number;
-  logLevel: LogLevel;
-  logFormat?: LogFormat;
-}
-
-/** The command, with `run` to be called with its options. */
-export function daemonCommand(run: (options: DaemonOptions) => Promise<void>): Command {
-  return serving()
-    .addHelpText(
-      'after',
-      `
-Examples:
-  ferryd ./folder                      serve one folder, encrypted, to who has the token
-  ferryd --share music=/srv/music:ro --share inbox=/srv/inbox
-  ferryd --plain ./folder              without encryption, on this machine only
-`,
-    )
-    .action(async (folder: string | undefined, parsed: Parsed, command: Command) => {
-      if (folder !== undefined && parsed.share.length > 0) {
-        command.error('error: give either a folder or --share, not both');
+/** Puts what one source says over what weaker ones said; gives what is wrong with it. */
+function takeLayer(
+  layer: readonly Said[],
+  values: Record<string, unknown>,
+  said: Map<keyof Settings, Said>,
+): unknown[] {
+  const faults: unknown[] = [];
+  for (const one of layer) {
+    const { row } = one;
+    const { sets } = row;
+    const other = said.get(sets);
+    try {
+      const value = one.read();
+      if (other !== undefined && layer.includes(other) && row.merge === undefined) {
+        faults.push(fault(one, `Give either ${other.row.name} or ${one.row.name}, not both.`));
       }
-      const single = { name: '', folder: folder ?? '.', readOnly: false };
-      const { share, listen, partialAge, limit, maxConnections: connections, ...rest } = parsed;
-      await run({
-        shares: share.length > 0 ? share : [single],
-        ...listen,
-        partialAgeMs: partialAge * dayMs,
-        limits: connections === undefined ? limit : { ...limit, connections },
-        plain: false,
-        allowPlainNetwork: false,
-        state: undefined,
-        tlsCert: undefined,
-        tlsKey: undefined,
-        logFormat: undefined,
-        ...rest,
-      });
-    });
+      values[sets] = row.merge?.(values[sets] as never, value) ?? value;
+      said.set(sets, one);
+    } catch (error) {
+      faults.push(error instanceof InvalidArgumentError ? fault(one, error.message) : error);
+    }
+  }
+  return faults;
 }
 
-/** The command and its options. */
-function serving(): Command {
-  return new Command('ferryd')
-    .description('Serves folders to ferry, over TCP, in checksummed chunks that resume.')
-    .version(version)
-    .argument('[folder]', 'folder to serve as / (default: the current one)')
-    .addOption(
-      new Option('--share <name=folder[:ro]>', 'serve a folder under a name; repeatable')
-        .argParser(parseShare)
-        .default([], 'none'),
-    )
-    .addOption(
-      new Option('--listen <host:port>', 'address to listen on; port 0 takes a free one')
-        .argParser(parseAddress)
-        .default(
-          parseAddress(''),
-          `port ${defaultPort} of all addresses; with --plain of loopback`,
-        ),
-    )
-    .option('--plain', 'plain TCP, without encryption')
-    .option('--allow-plain-network', 'with --plain, listen beyond loopback')
-    .option('--tls-cert <file>', 'certificate chain (PEM), in place of one of its own')
-    .option('--tls-key <file>', 'its private key (PEM)')
-    .option('--state <folder>', "where the daemon keeps its own files (default: by XDG's rules)")
-    .addOption(
-      new Option('--durability <how>', 'none skips every fsync: for measuring only')
-        .choices(['fsync', 'none'])
-        .default('fsync'),
-    )
-    .option(
-      '--max-connections <n>',
-      `connections at once (default: ${limitTable.connections.default})`,
-      positiveInteger,
-    )
-    .addOption(
-      new Option('--limit <name=value>', 'one of the limits of docs/limits.md; repeatable')
-        .argParser(parseLimit)
-        .default({}, 'none'),
-    )
-    .option(
-      '--partial-age <days>',
-      'delete partial files untouched for so long',
-      positiveInteger,
-      7,
-    )
-    .addOption(new Option('--log-level <level>').choices(logLevels).default('info'))
-    .addOption(
-      new Option('--log-format <format>', 'default: pretty on a terminal, json elsewhere').choices([
-        'pretty',
-        'json',
-      ]),
+/** What is wrong with what somebody said: with its line in the file, or with its own words. */
+function fault({ row, origin, isInFile }: Said, message: string): Error {
+  return isInFile
+    ? new Fault(message, [keyOf(row)])
+    : new FerryError('usage', `${origin}: ${message}`);
+}
+
+/** All of them as text, those of the file by their lines: `ferryd.toml:12: listen: Write it as …`. */
+async function explained(
+  faults: readonly unknown[],
+  file: ConfigFile | undefined,
+): Promise<string> {
+  const lines: { line: number; text: string }[] = [];
+  for (const error of faults) {
+    if (error instanceof Fault && file !== undefined) {
+      const line = await file.lineOf(error.path);
+      const key = error.path.filter((part) => typeof part === 'string').join('.');
+      const text = `${escaped(file.file)}:${line}: ${escaped(key)}: ${error.message}`;
+      lines.push({ line, text });
+    } else if (error instanceof FerryError) lines.push({ line: 0, text: error.message });
+    else throw error;
+  }
+  lines.sort((a, b) => a.line - b.line);
+  return lines.map(({ text }) => text).join('\n');
+}
+
+const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
+
+/** Settings that are right one by one and wrong together. */
+function* contradictions(
+  { plain, listen, allowPlainNetwork, tlsCert, tlsKey }: Settings,
+  said: ReadonlyMap<keyof Settings, Said>,
+): Iterable<Error> {
+  const blame = (sets: keyof Settings, message: string): Error => {
+    const by = said.get(sets);
+    return by === undefined ? new FerryError('usage', message) : fault(by, message);
+  };
+  const { host } = listen;
+  // Without TLS everybody on the way reads and changes what passes: it must be this machine.
+  if (plain && !allowPlainNetwork && host !== undefined && !loopback.test(host)) {
+    yield blame(
+      'listen',
+      `With plain, ferryd listens on loopback only, not on ${host}: what passes could be read and changed on its way. Leave plain out, or add allow-plain-network.`,
     );
+  }
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    const there = tlsCert === undefined ? 'tlsKey' : 'tlsCert';
+    yield blame(there, 'Give tls-cert and tls-key together.');
+  }
+}
+
+const isOnlyInFile = ({ kind }: Setting): boolean => kind.fromTexts === undefined;
+
+function ofFile(file: ConfigFile | undefined): Said[] {
+  if (file === undefined) return [];
+  return settings.flatMap((row) => {
+    const key = keyOf(row);
+    if (!Object.hasOwn(file.table, key)) return [];
+    const place = { file: file.file, path: [key] };
+    const read = (): Settings[keyof Settings] =>
+      within([key], () => row.kind.fromToml(file.table[key], place));
+    return [{ row, origin: file.file, isInFile: true, read }];
+  });
+}
+
+function* unknownKeys(file: ConfigFile | undefined): Iterable<Fault> {
+  const known = settings.map(keyOf);
+  for (const key of Object.keys(file?.table ?? {})) {
+    if (!known.includes(key)) yield unknownKey([key], known);
+  }
+}
+
+function ofEnvironment(env: Sources['env']): Said[] {
+  return settings.flatMap((row) => {
+    const variable = variableOf(row);
+    const text = env[variable];
+    if (text === undefined || isOnlyInFile(row)) return [];
+    const texts = row.kind.isRepeatable === true ? text.split(',') : [text];
+    return [saidAs(row, texts, `${variable}=${shown(text)}`)];
+  });
+}
+
+function ofFlags(flags: Sources['flags']): Said[] {
+  return settings.flatMap((row) => {
+    const texts = flags[row.name];
+    if (texts === undefined) return [];
+    const flag = row.argument?.startsWith('[') === true ? row.argument : `--${row.name}`;
+    const value = row.kind.isSwitch === true ? '' : ` ${texts.map(escaped).join(', ')}`;
+    return [saidAs(row, texts, `${flag}${value}`)];
+  });
+}
+
+function saidAs(row: Setting, texts: readonly string[], origin: string): Said {
+  return {
+    row,
+    origin,
+    isInFile: false,
+    read: () => row.kind.fromTexts?.(texts),
+  };
+}
+
+function unknownVariables(env: Sources['env']): string[] {
+  const known = [configVariable, ...settings.filter((row) => !isOnlyInFile(row)).map(variableOf)];
+  const warnings: string[] = [];
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('FERRYD_') || known.includes(name)) continue;
+    const hint = suggestion(name, known);
+    // Others may have put it there (a cluster does, for a service of this name): no reason to stop.
+    if (hint !== '') warnings.push(`${escaped(name)} sets nothing.${hint}`);
+  }
+  return warnings;
 }

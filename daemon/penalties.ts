@@ -3,16 +3,18 @@
  * waits, and a valid proof clears what an address has: a good client behind the same router as a
  * guesser is served at once.
  */
+import type { DaemonLimits } from './limits.ts';
+
 const firstDelayMs = 250;
 /** Addresses that are remembered; the one that failed longest ago is forgotten first. */
 const addressesKept = 4_096;
 
 export class Penalties {
-  readonly #longestMs: number;
+  readonly #limits: Pick<DaemonLimits, 'penaltyMs'>;
   readonly #failures = new Map<string, number>();
 
-  constructor(longestMs: number) {
-    this.#longestMs = longestMs;
+  constructor(limits: Pick<DaemonLimits, 'penaltyMs'>) {
+    this.#limits = limits;
   }
 
   /** Counts a failure of `address`; gives how long its answer waits. */
@@ -24,7 +26,7 @@ export class Penalties {
       if (this.#failures.size <= addressesKept) break;
       this.#failures.delete(oldest);
     }
-    return Math.min(this.#longestMs, firstDelayMs * 2 ** (failures - 1));
+    return Math.min(this.#limits.penaltyMs, firstDelayMs * 2 ** (failures - 1));
   }
 
   clear(address: string): void {

@@ -10,7 +10,9 @@ import type { Channel, Verifier } from '../transfer/handshake.ts';
 import { InputBuffer } from '../transfer/input-buffer.ts';
 import { readInto } from './accepted.ts';
 import { Admissions, type Place } from './admissions.ts';
+import type { AllowList } from './allow-list.ts';
 import type { Identity } from './certificate.ts';
+import { FloodGate } from './flood-gate.ts';
 import type { Grant } from './grant.ts';
 import { type DaemonLimits, defaultLimits } from './limits.ts';
 import type { Logger } from './log.ts';
@@ -25,6 +27,8 @@ export interface ServerOptions {
   /** Undefined: plain TCP. */
   readonly identity: Identity | undefined;
   readonly limits?: Partial<DaemonLimits>;
+  /** Undefined: everyone may connect. */
+  readonly allow?: AllowList;
   /** Time for requests under way to come to their end when the daemon stops. */
   readonly graceMs?: number | undefined;
 }
@@ -37,6 +41,7 @@ export interface Keyring {
 
 interface Guest {
   readonly connection: Connection;
+  readonly address: string;
   /** Of its token, once it proved one. */
   id: Uint8Array | undefined;
 }
@@ -46,9 +51,10 @@ const defaultGraceMs = 3_000;
 export class Server {
   readonly #service: Service;
   readonly #keyring: Keyring;
-  readonly #options: ServerOptions;
-  readonly #limits: DaemonLimits;
+  #options: ServerOptions;
+  readonly #limits: { -readonly [K in keyof DaemonLimits]: DaemonLimits[K] };
   readonly #log: Logger;
+  readonly #flood: FloodGate;
   readonly #server: net.Server;
   readonly #admissions: Admissions;
   readonly #penalties: Penalties;
@@ -61,9 +67,10 @@ export class Server {
     this.#keyring = keyring;
     this.#options = options;
     this.#log = log;
+    this.#flood = new FloodGate(log);
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#admissions = new Admissions(this.#limits);
-    this.#penalties = new Penalties(this.#limits.penaltyMs);
+    this.#penalties = new Penalties(this.#limits);
     this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
   }
 
@@ -82,9 +89,27 @@ export class Server {
     return this.#server.address() as net.AddressInfo;
   }
 
+  /** Brings other settings into force; who is connected and may not be any more is let go. */
+  configure(changes: Pick<ServerOptions, 'identity' | 'limits' | 'allow'>): void {
+    this.#options = { ...this.#options, ...changes };
+    Object.assign(this.#limits, changes.limits);
+    for (const { connection, address } of this.#guests) {
+      if (!this.#allows(address)) connection.close(noLongerAllowed());
+    }
+  }
+
+  #allows(address: string): boolean {
+    return this.#options.allow?.allows(address) ?? true;
+  }
+
   #accept(socket: net.Socket): void {
     const startedAtMs = performance.now();
     const address = addressOf(socket);
+    if (!this.#allows(address)) {
+      socket.destroy();
+      this.#flood.say('warn', 'denied', { event: 'denied', peer: address }, 'address not allowed');
+      return;
+    }
     let end = (): void => void socket.destroy();
     const place = this.#admissions.enter(address, () => end());
     const input = new InputBuffer();
@@ -123,12 +148,14 @@ export class Server {
           place.admit(nameOf(id), this.#keyring.find(id)?.maxConnections);
         } catch (error) {
           const reason = error instanceof Error ? error.message : String(error);
-          this.#log.warn({ event: 'refused', peer: address, reason }, 'too many connections');
+          const line = { event: 'refused', peer: address, reason };
+          this.#flood.say('warn', 'connections', line, 'too many connections');
           throw error;
         }
       },
       refuse: () => {
-        this.#log.warn({ event: 'refused', peer: address, reason: 'token' }, 'no valid token');
+        const line = { event: 'refused', peer: address, reason: 'token' };
+        this.#flood.say('warn', 'token', line, 'no valid token');
         return this.#penalties.failed(address);
       },
     };
@@ -162,7 +189,7 @@ export class Server {
       progressMs,
       replyQueueBytes,
     });
-    const guest: Guest = { connection, id: undefined };
+    const guest: Guest = { connection, address, id: undefined };
     this.#guests.add(guest);
     this.#log.debug({ event: 'connected', peer: address }, 'connected');
     void connection.closed.then((error) => {
@@ -202,6 +229,7 @@ export class Server {
     await Promise.all(connections.map(({ closed: over }) => over));
     this.#admissions.close();
     await closed;
+    this.#flood.close();
   }
 }
 
@@ -214,6 +242,10 @@ function addressOf({ remoteAddress = '' }: net.Socket): string {
 
 function noLongerValid(): ProtocolError {
   return new ProtocolError('authentication', 'The token was revoked, or has expired.');
+}
+
+function noLongerAllowed(): ProtocolError {
+  return new ProtocolError('authentication', 'This address is not allowed any more.');
 }
 
 function cannotListen(cause: NodeJS.ErrnoException, host: string, port: number): FerryError {

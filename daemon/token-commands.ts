@@ -1,25 +1,29 @@
 /** `ferryd token`: adds, lists and revokes tokens. A running daemon sees it at once. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FerryError } from '../protocol/errors.ts';
-import { escaped, shown, splitPath } from '../protocol/paths.ts';
+import { escaped, shown } from '../protocol/paths.ts';
 import { newToken, tokenText } from '../transfer/authentication.ts';
 import { type Scope, scopes } from './grant.ts';
-import { checkTokenName, isoTime, type StoredGrant } from './stored-grants.ts';
+import { isoTime, type StoredGrant } from './stored-grants.ts';
 import { changeGrants, forgetFirstToken, loadGrants, newGrant } from './token-file.ts';
+import {
+  mostConnections,
+  parsePrefix,
+  parseScope,
+  parseTokenName,
+  usualScopes,
+} from './token-values.ts';
 import { parseBytes, parseExpiry } from './units.ts';
+import { parseCount } from './values.ts';
 
-/** Where the commands write, and what holds without `--state`. */
+/** Where the commands write, and of which daemon they are. */
 export interface TokenShell {
-  readonly defaultState: string;
+  readonly stateOf: (command: Command) => Promise<string>;
   readonly out: (text: string) => void;
   readonly say: (text: string) => void;
 }
 
-interface State {
-  state?: string;
-}
-
-interface Added extends State {
+interface Added {
   scope: Scope[];
   share?: string[];
   prefix: string;
@@ -30,16 +34,11 @@ interface Added extends State {
 }
 
 export function addTokenCommands(program: Command, shell: TokenShell): void {
-  // The daemon's own --share is another one than the token's.
-  program.enablePositionalOptions();
   const token = program.command('token').description('add, list and revoke tokens');
-  // `ferryd --state folder token list` means the same as with the option behind.
-  const stateOf = (command: Command): string =>
-    command.optsWithGlobals<State>().state ?? shell.defaultState;
   addCommand(token)
     .addOption(stateOption())
     .action(async (name: string, added: Added, command: Command) => {
-      await add(stateOf(command), name, added, shell);
+      await add(await shell.stateOf(command), name, added, shell);
     });
   token
     .command('list')
@@ -47,7 +46,7 @@ export function addTokenCommands(program: Command, shell: TokenShell): void {
     .option('--json', 'one JSON object a line')
     .addOption(stateOption())
     .action(async ({ json }: { json?: true }, command: Command) => {
-      const grants = await loadGrants(stateOf(command));
+      const grants = await loadGrants(await shell.stateOf(command));
       shell.out(json ? asJson(grants) : asTable(grants));
     });
   token
@@ -56,8 +55,12 @@ export function addTokenCommands(program: Command, shell: TokenShell): void {
     .argument('<name|id>')
     .addOption(stateOption())
     .action(async (name: string, _, command: Command) => {
-      await revoke(stateOf(command), name, shell);
+      await revoke(await shell.stateOf(command), name, shell);
     });
+  token
+    .command('new')
+    .description('show a new token, for a [[token]] of the configuration file')
+    .action(() => shell.out(`${tokenText(newToken())}\n`));
 }
 
 const stateOption = (): Option =>
@@ -67,17 +70,17 @@ function addCommand(token: Command): Command {
   return token
     .command('add')
     .description('make a token, and show it this once')
-    .argument('<name>', 'how lists and logs call it', parseName)
+    .argument('<name>', 'how lists and logs call it', parseTokenName)
     .addOption(
       new Option('--scope <list>', `of ${scopes.join(', ')}`)
         .argParser(parseScopes)
-        .default(['read', 'write'], 'read,write'),
+        .default([...usualScopes], usualScopes.join()),
     )
     .option('--share <list>', 'shares that it may reach (default: all)', parseShares)
     .option('--prefix <path>', 'reach only what is below this path', parsePrefix, '')
     .option('--expires <when>', '12h, 30d, or a date (UTC)', (text) => parseExpiry(text))
     .option('--quota <bytes>', 'content in all, up and down: 10G', parseBytes)
-    .option('--max-connections <n>', 'connections at once', parseCount)
+    .option('--max-connections <n>', 'connections at once', parseCount(1, mostConnections))
     .option('--rate <bytes>', 'content a second, all its connections together: 10M', parseBytes);
 }
 
@@ -150,7 +153,7 @@ function asTable(grants: readonly StoredGrant[]): string {
 const hasExpired = ({ expiresAtMs = Infinity }: StoredGrant): boolean => expiresAtMs <= Date.now();
 
 /** What it allows, in words. */
-function describe(grant: StoredGrant): string {
+export function describe(grant: StoredGrant): string {
   const { shares, prefix, expiresAtMs, quotaBytes, maxConnections, bytesPerSecond } = grant;
   return [
     [...grant.scopes].join(', ') || 'nothing',
@@ -165,42 +168,11 @@ function describe(grant: StoredGrant): string {
     .join('; ');
 }
 
-function parseName(name: string): string {
-  const fault = checkTokenName(name);
-  if (fault !== undefined) throw new InvalidArgumentError(fault);
-  return name;
-}
-
-function parseScopes(text: string): Scope[] {
-  return text.split(',').map((name) => {
-    const scope = scopes.find((known) => known === name.trim());
-    if (scope === undefined) throw new InvalidArgumentError(`Choose from ${scopes.join(', ')}.`);
-    return scope;
-  });
-}
+const parseScopes = (text: string): Scope[] =>
+  text.split(',').map((name) => parseScope(name.trim()));
 
 function parseShares(text: string): string[] {
   const names = text.split(',').map((name) => name.trim());
   if (names.includes('')) throw new InvalidArgumentError('Write names with commas between them.');
   return names;
-}
-
-function parsePrefix(text: string): string {
-  const prefix = text.replace(/^\/+|\/+$/g, '');
-  try {
-    splitPath(prefix);
-  } catch (error) {
-    throw new InvalidArgumentError(error instanceof Error ? error.message : '');
-  }
-  // Whoever gives a prefix wants a limit: none must not come of a slip.
-  if (prefix === '') throw new InvalidArgumentError('Name a folder, or leave --prefix out.');
-  return prefix;
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isSafeInteger(count) || count < 1) {
-    throw new InvalidArgumentError('It must be a whole number from 1 up.');
-  }
-  return count;
 }

@@ -31,6 +31,8 @@ export class Tokens {
   readonly #log: Logger;
   readonly #poll: NodeJS.Timeout;
   readonly #watcher: FSWatcher | undefined;
+  #stored: readonly StoredGrant[] = [];
+  #configured: readonly StoredGrant[] = [];
   #byId = new Map<string, StoredGrant>();
   #expiry: NodeJS.Timeout | undefined;
   /** What the file looked like when it was last read. */
@@ -56,6 +58,13 @@ export class Tokens {
     tokens.#set(grants);
     await tokens.#look(); // For what changed before we watched.
     return tokens;
+  }
+
+  /** Grants of the configuration, beside those of the file; they win over the same token there. */
+  configure(grants: readonly StoredGrant[]): void {
+    this.#configured = grants;
+    this.#merge();
+    this.onChange();
   }
 
   /** The grant of a token that is valid now. */
@@ -127,7 +136,13 @@ export class Tokens {
   }
 
   #set(grants: readonly StoredGrant[]): void {
-    this.#byId = new Map(grants.map((grant) => [keyOf(grant.id), grant]));
+    this.#stored = grants;
+    this.#merge();
+  }
+
+  #merge(): void {
+    const all = [...this.#stored, ...this.#configured];
+    this.#byId = new Map(all.map((grant) => [keyOf(grant.id), grant]));
     this.#awaitExpiry();
   }
 

@@ -26,16 +26,27 @@ const spansMs: Readonly<Record<string, number>> = {
   w: 7 * 24 * 3_600_000,
 };
 
+const isDate = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2})?)?$/;
+// Beyond the year 9999 a time is written in a way that few programs read.
+const endOfTimeMs = Date.UTC(10_000, 0);
+
+/** A date (`2027-01-01`, in UTC), in milliseconds since 1970. */
+export function parseDate(text: string): number {
+  const timeMs = Date.parse(isDate.test(text) ? text : '');
+  if (!(timeMs < endOfTimeMs)) {
+    throw new InvalidArgumentError('Write a date like 2027-01-01 (UTC).');
+  }
+  return timeMs;
+}
+
 /** A moment to come, as a span from now (`12h`, `30d`) or a date (`2027-01-01`, in UTC). */
 export function parseExpiry(text: string, nowMs: number = Date.now()): number {
   const span = /^(\d+)([mhdw])$/.exec(text);
-  const isDate = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2})?)?$/.test(text);
   const timeMs =
     span === null
-      ? Date.parse(isDate ? text : '')
+      ? Date.parse(isDate.test(text) ? text : '')
       : nowMs + Number(span[1]) * (spansMs[span[2] as string] as number);
-  // Beyond the year 9999 a time is written in a way that few programs read.
-  if (!(timeMs > nowMs) || timeMs >= Date.UTC(10_000, 0)) {
+  if (!(timeMs > nowMs) || timeMs >= endOfTimeMs) {
     throw new InvalidArgumentError(
       'Write a time to come: 12h, 30d, 4w, or a date like 2027-01-01 (UTC).',
     );

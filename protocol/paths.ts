@@ -61,7 +61,7 @@ export function parentAndName(path: string): { parent: string; name: string } {
  * Control characters, bidirectional and zero-width characters, line separators, byte order mark,
  * lone surrogates: what can mislead someone who reads a name on a terminal or in a log.
  */
-const unsafe =
+export const unsafeCharacters: RegExp =
   // biome-ignore format: one class a line would hide that it is one set
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]|\p{Surrogate}/gu;
 const shownCharacters = 1024;
@@ -71,7 +71,7 @@ export function escaped(text: string): string {
   const cut = text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
   return cut
     .replaceAll('\\', '\\\\')
-    .replace(unsafe, (character) =>
+    .replace(unsafeCharacters, (character) =>
       character === '\n' ? '\\n' : `\\u{${(character.codePointAt(0) as number).toString(16)}}`,
     );
 }

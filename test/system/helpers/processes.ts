@@ -1,6 +1,7 @@
 /** The compiled programs, and how their processes end. */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { devNull } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { testToken } from '../../helpers/token.ts';
 
@@ -49,7 +50,8 @@ export function startProgram(
   const [file, ...before] = [...through, process.execPath];
   const child = spawn(file, [...before, ...nodeArguments, main, ...args], {
     stdio,
-    env: { ...process.env, FERRY_TOKEN: testToken, ...env },
+    // Whatever this machine's own daemon is set to.
+    env: { ...process.env, FERRYD_CONFIG: devNull, FERRY_TOKEN: testToken, ...env },
     ...(cwd === undefined ? {} : { cwd }),
   });
   running.add(child);
