@@ -112,6 +112,16 @@ export class Ledger {
     return fold((this.#open.get(segment) as OpenSegment).sums.subarray(0, length));
   }
 
+  /** The checksums of all folded segments: runs of them, each with the number of its first. */
+  *foldedRuns(): Iterable<[number, BigUint64Array]> {
+    for (const { start, end } of this.#isFolded) yield [start, this.#folded.subarray(start, end)];
+  }
+
+  /** Segments of which chunks are known and that are not folded, in no order. */
+  get openSegments(): Iterable<number> {
+    return this.#open.keys();
+  }
+
   /** Checksums of the chunks of a segment that is not folded: pairs of chunk index and checksum. */
   *openChunks(segment: number): Iterable<[number, bigint]> {
     const open = this.#open.get(segment);

@@ -8,6 +8,7 @@ import {
   type JournalHeader,
   type JournalRecord,
   type JournalRun,
+  type JournalSegments,
   recordBytes,
   sumBytes,
 } from './journal.ts';
@@ -19,10 +20,6 @@ const readBytes = 1024 * 1024;
 export interface JournalState {
   readonly header: JournalHeader;
   readonly ledger: Ledger;
-  /** Leading bytes that were synced. */
-  readonly durableBytes: number;
-  /** Whether chunks may come from several versions of the source. */
-  readonly mixed: boolean;
   /** Length of the valid part of the file. */
   readonly bytes: number;
   /** Whether something is wrong that an interruption alone does not leave behind. */
@@ -63,8 +60,6 @@ class Replay {
   /** Segments that are not whole so far. */
   readonly #open = new Map<number, OpenSegment>();
   #header: JournalHeader | undefined;
-  #durableBytes = 0;
-  #mixed = false;
   #damaged = false;
 
   constructor(dataBytes: number) {
@@ -97,14 +92,10 @@ class Replay {
     switch (record.type) {
       case 'run':
         return this.#takeRun(record, this.#header.chunkBytes);
+      case 'segments':
+        return this.#takeSegments(record, this.#header.chunkBytes);
       case 'forget':
-        this.#forget(record.firstSegment, record.endSegment, this.#header.chunkBytes);
-        return true;
-      case 'durable':
-        this.#durableBytes = Math.min(record.bytes, this.#dataBytes);
-        return true;
-      case 'mixed':
-        this.#mixed = true;
+        this.#forget(record.firstSegment, record.endSegment);
         return true;
     }
   }
@@ -128,6 +119,21 @@ class Replay {
     return true;
   }
 
+  #takeSegments({ firstSegment, sums }: JournalSegments, chunkBytes: number): boolean {
+    const segmentBytes = segmentChunks * chunkBytes;
+    const count = sums.byteLength / sumBytes;
+    if (!Number.isSafeInteger((firstSegment + count) * segmentBytes)) return false;
+    const available = Math.floor(this.#dataBytes / segmentBytes) - firstSegment;
+    if (available < count) this.#damaged = true;
+    const view = new DataView(sums.buffer, sums.byteOffset, sums.byteLength);
+    for (let i = 0; i < Math.min(count, available); i += 1) {
+      const sum = view.getBigUint64(i * sumBytes, true);
+      this.#open.delete(firstSegment + i);
+      this.#ledger.addSegment(firstSegment + i, sum, segmentChunks);
+    }
+    return true;
+  }
+
   /** Whole segments are folded here, from bytes: chunk by chunk a large file would take long. */
   #takeSums(segment: number, within: number, sums: Uint8Array): void {
     let open = this.#open.get(segment);
@@ -145,14 +151,12 @@ class Replay {
     this.#ledger.addSegment(segment, checksum(open.sums), segmentChunks);
   }
 
-  #forget(firstSegment: number, endSegment: number, chunkBytes: number): void {
+  #forget(firstSegment: number, endSegment: number): void {
     for (const segment of [...heldSegments(this.#ledger, firstSegment), ...this.#open.keys()]) {
       if (segment < firstSegment || segment >= endSegment) continue;
       this.#ledger.forgetSegment(segment);
       this.#open.delete(segment);
     }
-    const keptBytes = firstSegment * segmentChunks * chunkBytes;
-    this.#durableBytes = Math.min(this.#durableBytes, keptBytes);
   }
 
   #addOpen(): void {
@@ -172,8 +176,6 @@ class Replay {
     return {
       header: this.#header,
       ledger: this.#ledger,
-      durableBytes: this.#durableBytes,
-      mixed: this.#mixed,
       bytes,
       damaged: this.#damaged,
     };

@@ -1,6 +1,9 @@
 /**
  * What a partial's journal says, as bytes: records one after another, appended only.
  *
+ * Most records are runs, which tell of chunks one by one. So that a large file's journal is read in no
+ * time, it is written anew now and then (journal-file.ts), and tells of whole segments by 8 bytes each.
+ *
  * A record is u32 length of the payload, u8 type, payload, u32 check (low half of the XXH64 of all
  * before it), little endian. The first is the header. Reading stops at the first record that is not
  * whole and right: what comes before it is the journal, the rest never happened. A journal only
@@ -12,7 +15,7 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import { limits } from '../../protocol/limits.ts';
 
 /** A journal of another version is not read, and its partial starts anew. */
-const journalVersion = 1;
+const journalVersion = 2;
 const magic = utf8('chunkferry journal\n');
 
 /** Names the partial. Always the first record, and only that. */
@@ -42,23 +45,15 @@ export interface JournalForget {
   readonly endSegment: number;
 }
 
-/** That many leading bytes were synced. */
-export interface JournalDurable {
-  readonly type: 'durable';
-  readonly bytes: number;
+/** Whole segments, one after another. */
+export interface JournalSegments {
+  readonly type: 'segments';
+  readonly firstSegment: number;
+  /** Checksum of each segment, 8 bytes little endian. */
+  readonly sums: Uint8Array;
 }
 
-/** From here on chunks may come from another version of the source than the header's. */
-export interface JournalMixed {
-  readonly type: 'mixed';
-}
-
-export type JournalRecord =
-  | JournalHeader
-  | JournalRun
-  | JournalForget
-  | JournalDurable
-  | JournalMixed;
+export type JournalRecord = JournalHeader | JournalRun | JournalForget | JournalSegments;
 
 interface RecordCodec<T> {
   readonly code: number;
@@ -94,8 +89,7 @@ const codecs: { readonly [T in JournalRecord['type']]: RecordCodec<JournalRecord
         void writer.u53(record.first).u53(record.bytes).bytes(record.sums),
       decode(reader) {
         const [first, bytes] = [reader.u53(), reader.u53()];
-        if (reader.remaining % sumBytes !== 0) throw unknownRecord();
-        return { type: 'run', first, bytes, sums: reader.bytes(reader.remaining) };
+        return { type: 'run', first, bytes, sums: readSums(reader) };
       },
     },
     forget: {
@@ -107,12 +101,14 @@ const codecs: { readonly [T in JournalRecord['type']]: RecordCodec<JournalRecord
         endSegment: reader.u53(),
       }),
     },
-    durable: {
+    segments: {
       code: 4,
-      encode: (writer, record) => void writer.u53(record.bytes),
-      decode: (reader) => ({ type: 'durable', bytes: reader.u53() }),
+      encode: (writer, record) => void writer.u53(record.firstSegment).bytes(record.sums),
+      decode(reader) {
+        const firstSegment = reader.u53();
+        return { type: 'segments', firstSegment, sums: readSums(reader) };
+      },
     },
-    mixed: { code: 5, encode: () => undefined, decode: () => ({ type: 'mixed' }) },
   };
 
 const codecByCode = new Map<number, RecordCodec<JournalRecord>>(
@@ -122,12 +118,17 @@ const codecByCode = new Map<number, RecordCodec<JournalRecord>>(
 const prefixBytes = 4 + 1;
 const checkBytes = 4;
 export const sumBytes = 8;
-/** Chunks that one run record may carry. */
-export const runRecordChunks = 4096;
+/** Checksums that one record may carry. */
+export const recordSums = 4096;
 /** Largest payload: a full run; a header is shorter. */
-const payloadBytes = 2 * 8 + runRecordChunks * sumBytes;
+const payloadBytes = 2 * 8 + recordSums * sumBytes;
 /** A buffer of this size holds any record whole. */
 export const recordBytes: number = prefixBytes + payloadBytes + checkBytes;
+
+function readSums(reader: Reader): Uint8Array {
+  if (reader.remaining % sumBytes !== 0) throw unknownRecord();
+  return reader.bytes(reader.remaining);
+}
 
 function unknownRecord(): ProtocolError {
   return new ProtocolError('corrupt', 'A journal record is unknown.');

@@ -143,6 +143,7 @@ export class LocalStorage implements Storage {
         path,
         durable: this.#durable,
         syncNames: () => this.#executor.call('syncStaging'),
+        replaceJournal: (bytes: Uint8Array) => this.#executor.call('replaceJournal', path, bytes),
         commit: this.#commits.commit.bind(this.#commits),
         discard: () => this.#executor.call('discard', path),
         closed: async () => lock?.release(),
@@ -161,6 +162,8 @@ export class LocalStorage implements Storage {
       path: '',
       durable: this.#durable,
       syncNames: async () => undefined,
+      // It stays as long as it is: nobody will read it.
+      replaceJournal: () => Promise.reject(namelessSink()),
       commit: () => Promise.reject(namelessSink()),
       discard: async () => undefined,
       closed: async () => undefined,

@@ -19,6 +19,7 @@ import {
   type OpenedPartial,
   openPartial,
   openScratch,
+  replaceJournal,
 } from './partials.ts';
 import { openRegular, touch } from './regular-files.ts';
 import { SmallBatch } from './small-batch.ts';
@@ -53,6 +54,8 @@ export interface Operations {
   openFile(path: string): OpenedFile;
   openPartial(path: string, fresh: boolean): OpenedPartial;
   openScratch(): OpenedPartial;
+  /** Puts `bytes` in the place of the journal of the partial for `path`; gives its descriptor. */
+  replaceJournal(path: string, bytes: Uint8Array): number;
   commit(requests: readonly CommitRequest[]): (PackedError | undefined)[];
   discard(path: string): void;
   examine(base: string, entries: readonly Entry[], policy: Policy): Answer[];
@@ -107,6 +110,7 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
     },
     openPartial: (path, fresh) => openPartial(folder, staging, path, fresh),
     openScratch: () => openScratch(staging),
+    replaceJournal: (path, bytes) => replaceJournal(staging, path, bytes, durable),
     commit: (requests) => commit(folder, staging, durable, requests),
     discard: (path) => discard(staging, path),
     examine: (base, entries, policy) => examine(folder, base, entries, policy, durable),

@@ -7,9 +7,10 @@ import { chunkCount, Ledger, segmentOf } from '../../protocol/segments.ts';
 import type { ChunkSink, Committed, SinkOffer } from '../storage.ts';
 import { storageError } from './errors.ts';
 import { closeFile, readFully, syncData, truncateFile, writeFully } from './file-io.ts';
-import { runRecordChunks, sumBytes } from './journal.ts';
+import { type JournalHeader, recordSums } from './journal.ts';
 import { JournalFile } from './journal-file.ts';
 import { heldSegments, readJournal } from './journal-replay.ts';
+import { encodeSnapshot, packSums } from './journal-snapshot.ts';
 import type { CommitRequest, OpenedPartial } from './partials.ts';
 
 const statFile = promisify(fstat);
@@ -23,18 +24,19 @@ export interface PartialHost {
   readonly durable: boolean;
   /** Makes the names of the partial's files durable. */
   readonly syncNames: () => Promise<void>;
+  /** Puts `bytes` in the place of the partial's journal; gives its descriptor. */
+  readonly replaceJournal: (bytes: Uint8Array) => Promise<number>;
   readonly commit: (request: CommitRequest) => Promise<void>;
   readonly discard: () => Promise<void>;
   /** Called once, after the descriptors were closed. */
   readonly closed: () => Promise<void>;
 }
 
-interface Opening extends OpenedPartial {
-  readonly warning: string | undefined;
+interface Opening {
+  readonly dataFd: number;
   readonly journal: JournalFile;
   readonly ledger: Ledger;
-  readonly durableBytes: number;
-  readonly sameSource: boolean;
+  readonly warning: string | undefined;
 }
 
 /** Reads what an earlier attempt left, or begins anew where that cannot be continued. */
@@ -60,15 +62,13 @@ export async function openPartialSink(
 
     // Whatever follows the valid part would follow what is appended, too.
     await truncateFile(opened.journalFd, state.bytes);
-    const journal = new JournalFile(opened.journalFd, state.bytes);
-    const { ledger, durableBytes } = state;
-    if (!sameVersion && !state.mixed) await journal.append({ type: 'mixed' });
+    const { ledger } = state;
+    const journal = journalOf(host, opened, state.bytes, state.header, ledger);
     if (offer.size !== undefined) {
       await forgetPast(chunkCount(offer.size, offer.chunkBytes), ledger, journal);
     }
-    const sameSource = sameVersion && !state.mixed;
     const warning = state.damaged ? damagedPartial : undefined;
-    const opening = { ...opened, journal, ledger, durableBytes, sameSource, warning };
+    const opening = { dataFd: opened.dataFd, journal, ledger, warning };
     return new PartialSink(host, opening, offer.chunkBytes);
   } catch (error) {
     await Promise.all([closeFile(opened.dataFd), closeFile(opened.journalFd)]);
@@ -92,18 +92,27 @@ async function beginAnew(
   // The journal first: without it the data is nothing, while it must never outlive the data.
   await truncateFile(opened.journalFd, 0);
   await truncateFile(opened.dataFd, 0);
-  const journal = new JournalFile(opened.journalFd, 0);
   const { chunkBytes, identity } = offer;
-  await journal.append({ type: 'header', chunkBytes, path: host.path, identity });
-  const opening = {
-    ...opened,
-    journal,
-    ledger: new Ledger(),
-    durableBytes: 0,
-    sameSource: identity.length > 0,
-    warning,
+  const header = { type: 'header', chunkBytes, path: host.path, identity } as const;
+  const ledger = new Ledger();
+  const journal = journalOf(host, opened, 0, header, ledger);
+  await journal.append(header);
+  return new PartialSink(host, { dataFd: opened.dataFd, journal, ledger, warning }, chunkBytes);
+}
+
+/** The open journal of a partial that holds what `ledger` says. */
+function journalOf(
+  { syncNames, replaceJournal }: PartialHost,
+  { dataFd, journalFd }: OpenedPartial,
+  length: number,
+  header: JournalHeader,
+  ledger: Ledger,
+): JournalFile {
+  const snapshot = async (): Promise<Uint8Array> => {
+    const { size } = await statFile(dataFd);
+    return encodeSnapshot(header, ledger, size);
   };
-  return new PartialSink(host, opening, chunkBytes);
+  return new JournalFile(journalFd, length, { snapshot, replaceJournal, syncNames });
 }
 
 /** The source became shorter: chunks past its end, and segments that have one, are held no longer. */
@@ -120,30 +129,21 @@ export class PartialSink implements ChunkSink {
   readonly ledger: Ledger;
   readonly ordered = false;
   readonly runChunks: number;
-  /** Leading bytes that an earlier attempt made durable. */
-  readonly durableBytes: number;
-  /** Whether all that is held came from the very version of the source that is offered now. */
-  readonly sameSource: boolean;
   readonly warning: string | undefined;
   readonly #host: PartialHost;
   readonly #chunkBytes: number;
   readonly #dataFd: number;
-  readonly #journalFd: number;
   readonly #journal: JournalFile;
   /** Writes, reads and checkpoints under way: descriptors are closed after the last of them. */
   readonly #busy = new Set<Promise<unknown>>();
-  #namesAreDurable = false;
   #closing: Promise<void> | undefined;
 
   constructor(host: PartialHost, opening: Opening, chunkBytes: number) {
     this.#host = host;
     this.#chunkBytes = chunkBytes;
     this.#dataFd = opening.dataFd;
-    this.#journalFd = opening.journalFd;
     this.#journal = opening.journal;
     this.ledger = opening.ledger;
-    this.durableBytes = opening.durableBytes;
-    this.sameSource = opening.sameSource;
     this.warning = opening.warning;
     this.runChunks = Math.max(1, Math.floor(runBytes / chunkBytes));
   }
@@ -151,8 +151,8 @@ export class PartialSink implements ChunkSink {
   write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
     return this.#use(async () => {
       await writeFully(this.#dataFd, slices, first * this.#chunkBytes);
-      for (let from = 0; from < sums.length; from += runRecordChunks) {
-        const to = Math.min(sums.length, from + runRecordChunks);
+      for (let from = 0; from < sums.length; from += recordSums) {
+        const to = Math.min(sums.length, from + recordSums);
         await this.#record(first + from, slices.slice(from, to), sums.slice(from, to));
       }
     });
@@ -163,11 +163,8 @@ export class PartialSink implements ChunkSink {
     slices: readonly Uint8Array[],
     sums: readonly bigint[],
   ): Promise<void> {
-    const packed = new Uint8Array(sums.length * sumBytes);
-    const view = new DataView(packed.buffer);
-    for (const [i, sum] of sums.entries()) view.setBigUint64(i * sumBytes, sum, true);
     const bytes = slices.reduce((total, { byteLength }) => total + byteLength, 0);
-    await this.#journal.append({ type: 'run', first, bytes, sums: packed });
+    await this.#journal.append({ type: 'run', first, bytes, sums: packSums(sums) });
     for (const [i, sum] of sums.entries()) this.ledger.add(first + i, sum);
   }
 
@@ -183,16 +180,9 @@ export class PartialSink implements ChunkSink {
   }
 
   checkpoint(): Promise<void> {
-    const [leading] = this.ledger.held;
-    const chunks = leading?.start === 0 ? leading.end : 0;
     return this.#use(async () => {
       if (!this.#host.durable) return;
-      if (!this.#namesAreDurable) await this.#sync(() => this.#host.syncNames());
-      this.#namesAreDurable = true;
-      const { size } = await statFile(this.#dataFd);
       await this.#sync(() => syncData(this.#dataFd));
-      const bytes = Math.min(chunks * this.#chunkBytes, size);
-      await this.#journal.append({ type: 'durable', bytes });
       await this.#sync(() => this.#journal.sync());
     });
   }
@@ -228,7 +218,7 @@ export class PartialSink implements ChunkSink {
 
   async #close(): Promise<void> {
     await this.#settled();
-    await Promise.all([closeFile(this.#dataFd), closeFile(this.#journalFd)]);
+    await Promise.all([closeFile(this.#dataFd), this.#journal.close()]);
     await this.#host.closed();
   }
 

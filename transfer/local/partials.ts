@@ -1,5 +1,14 @@
 /** The partial files of a root: opened, given their name, deleted. Synchronous. */
-import { fchmodSync, fstatSync, fsyncSync, ftruncateSync, lstatSync, renameSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  lstatSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { modeMask } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import { shown } from '../../protocol/paths.ts';
@@ -51,6 +60,30 @@ export function openScratch(staging: Staging): OpenedPartial {
   return about('', () => {
     const dataFd = staging.openNameless();
     return closedOnError(dataFd, () => ({ dataFd, journalFd: staging.openNameless() }));
+  });
+}
+
+/** Gives the descriptor of the new journal, the caller's; on failure the old one is untouched. */
+export function replaceJournal(
+  staging: Staging,
+  path: string,
+  bytes: Uint8Array,
+  durable: boolean,
+): number {
+  return about(path, () => {
+    const name = staging.smallName();
+    const fd = staging.openPart(name);
+    try {
+      for (let done = 0; done < bytes.byteLength; ) done += writeSync(fd, bytes, done);
+      // Its name may reach the disk at any time: never before what it says.
+      if (durable) fsyncSync(fd);
+      renameSync(staging.at(name), staging.at(journalName(partialKey(path))));
+      return fd;
+    } catch (error) {
+      closeSync(fd);
+      staging.delete(name);
+      throw error;
+    }
   });
 }
 

@@ -17,8 +17,11 @@ const record: fc.Arbitrary<JournalRecord> = fc.oneof(
     sums: fc.uint8Array({ maxLength: 20 }).map((bytes) => new Uint8Array(bytes.length * 8).fill(7)),
   }),
   fc.record({ type: fc.constant('forget' as const), firstSegment: u53, endSegment: u53 }),
-  fc.record({ type: fc.constant('durable' as const), bytes: u53 }),
-  fc.record({ type: fc.constant('mixed' as const) }),
+  fc.record({
+    type: fc.constant('segments' as const),
+    firstSegment: u53,
+    sums: fc.uint8Array({ maxLength: 20 }).map((bytes) => new Uint8Array(bytes.length * 8).fill(9)),
+  }),
 );
 
 /** All records that can be read from the front, and why it ended there. */

@@ -6,7 +6,6 @@ import test, { type ExecutionContext } from 'ava';
 import { checksum } from '../../../protocol/checksum.ts';
 import { chunkChecksums } from '../../../protocol/segments.ts';
 import { encodeRecord } from '../../../transfer/local/journal.ts';
-import { PartialSink } from '../../../transfer/local/partial.ts';
 import type { ChunkSink, Storage } from '../../../transfer/storage.ts';
 import { bytesOf, chunkBytes, offerOf, sameBytes, writeChunks } from '../storage-suite.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
@@ -182,29 +181,15 @@ test('a flipped byte shows when the partial is read back', async (t) => {
   await finish(t, left, sink);
 });
 
-test('the same source is known again, another one and a mix of both are not', async (t) => {
-  const left = await leavePartial(t);
-  const sameSource = async (identity: Uint8Array): Promise<boolean> => {
-    const sink = await left.storage.openSink('f', { ...offer, identity }, false);
-    await sink.close();
-    return sink instanceof PartialSink && sink.sameSource;
-  };
-  t.true(await sameSource(offer.identity));
-  t.false(await sameSource(Uint8Array.of(7)));
-  t.false(await sameSource(Uint8Array.of(7)));
-  t.false(await sameSource(offer.identity));
-});
-
-test('what a checkpoint made durable is remembered', async (t) => {
+test('what a checkpoint made durable is there again', async (t) => {
   const root = await newFolder(t);
   const storage = await openStorage(t, { root });
   let sink = await storage.openSink('f', offer, false);
   await writeChunks(sink, content, { to: 10 });
   await sink.checkpoint();
-  await writeChunks(sink, content, { from: 10 });
   await sink.close();
   sink = await storage.openSink('f', offer, false);
-  t.is(sink instanceof PartialSink && sink.durableBytes, 10 * chunkBytes);
+  t.deepEqual(heldOf(sink), [[0, 10]]);
   await sink.discard();
 });
 
