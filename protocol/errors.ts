@@ -41,6 +41,7 @@ export const failures = {
   'unknown-transfer': { code: 34, exit: 5, retryable: true },
   cancelled: { code: 35, exit: 1, retryable: false },
   internal: { code: 36, exit: 1, retryable: false },
+  'not-durable': { code: 37, exit: 5, retryable: false },
   // Found by the client alone.
   usage: { code: 100, exit: 2, retryable: false },
   'connection-lost': { code: 101, exit: 5, retryable: true },

@@ -1,10 +1,11 @@
 /** Promise 1, as the kernel sees it. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
+import { startDaemon } from './helpers/daemon.ts';
 import { runFerry } from './helpers/ferry.ts';
-import { writeRandomFile } from './helpers/files.ts';
-import { isLinux, type Scene, setScene } from './helpers/scene.ts';
+import { tempFolder, writeRandomFile } from './helpers/files.ts';
+import { ferryExits, isLinux, type Scene, setScene } from './helpers/scene.ts';
 
 function hasStrace(): boolean {
   try {
@@ -27,7 +28,6 @@ async function tracedScene(
   t: ExecutionContext,
   args: string[] = [],
 ): Promise<{ scene: Scene; calls: () => Promise<Call[]> }> {
-  const { tempFolder } = await import('./helpers/files.ts');
   const folder = await tempFolder();
   t.teardown(() => folder.remove());
   const trace = folder.at('trace');
@@ -156,6 +156,35 @@ testWithStrace(
     }
   },
 );
+
+testWithStrace('promise 1: a folder that cannot be synced makes the outcome unknown', async (t) => {
+  const folder = await tempFolder();
+  t.teardown(() => folder.remove());
+  const served = folder.at('served');
+  await mkdir(served);
+  // Only what concerns the served folder itself fails.
+  const inject = ['-P', served, '-e', 'trace=fsync', '-e', 'inject=fsync:error=EIO'];
+  const through = ['strace', '-D', '-f', '-o', folder.at('trace'), ...inject];
+  const daemon = await startDaemon({ folder: served, through });
+  t.teardown(() => daemon.stop());
+  for (const [name, size] of [
+    ['small', 10],
+    ['large', 300_000],
+  ] as const) {
+    await writeRandomFile(folder.at(name), size);
+    const { events } = await ferryExits(t, ['upload', folder.at(name), daemon.url()], 5);
+    t.like(
+      events.find(({ type }) => type === 'error'),
+      { failure: 'not-durable' },
+    );
+    t.deepEqual(await readFile(folder.at('served', name)), await readFile(folder.at(name)), name);
+  }
+  await ferryExits(t, ['mkdir', daemon.url('made')], 5);
+  // A move is undone while its file still has the old name.
+  await ferryExits(t, ['mv', daemon.url('small'), '/moved'], 1);
+  await ferryExits(t, ['rm', daemon.url('large')], 5);
+  t.deepEqual((await readdir(served)).sort(), ['.chunkferry', 'made', 'small']);
+});
 
 testWithStrace('--durability none syncs nothing, and says so', async (t) => {
   const { scene, calls } = await tracedScene(t, ['--durability', 'none']);

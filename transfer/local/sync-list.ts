@@ -1,6 +1,7 @@
 /** Folders whose changed names must reach the disk before an operation may say that it is done. */
 import { fsyncSync } from 'node:fs';
-import { about } from './errors.ts';
+import { TransferError } from '../../protocol/errors.ts';
+import { subject } from './errors.ts';
 import type { Folder } from './folder.ts';
 
 export class SyncList {
@@ -19,10 +20,15 @@ export class SyncList {
     if (this.#durable) this.#paths.add(path);
   };
 
-  /** Syncs each folder once. Throws TransferError. */
+  /** Syncs each folder once. Throws TransferError (`not-durable`): what changed in them has happened. */
   flush(): void {
     for (const path of this.#paths) {
-      about(path, () => fsyncSync(this.#folder.directory(path).fd));
+      try {
+        fsyncSync(this.#folder.directory(path).fd);
+      } catch (cause) {
+        const message = `${subject(path)} was changed, but the disk did not confirm it: a power failure may undo it.`;
+        throw new TransferError('not-durable', message, { cause });
+      }
     }
     this.#paths.clear();
   }

@@ -131,7 +131,13 @@ function moveFile(
     moveWithoutLink(from, toAt, fromPath, toPath);
     return;
   }
-  syncTo();
+  try {
+    syncTo();
+  } catch (error) {
+    // The first name is still there: nothing was moved.
+    about(toPath, () => unlinkSync(toAt));
+    throw error;
+  }
   about(fromPath, () => unlinkSync(from.at));
 }
 
