@@ -25,8 +25,29 @@ Examples:
   ferry ls -l ferry://nas/
   ferry help upload`;
 
-/** The program; its actions set `outcome.exitCode`. */
-export function createProgram(shell: Shell, outcome: Outcome): Command {
+type AddCommand = (program: Command, shell: Shell, outcome: Outcome) => void;
+
+const commands: Readonly<Record<string, AddCommand>> = {
+  upload: addUpload,
+  put: addUpload,
+  download: addDownload,
+  get: addDownload,
+  ls: addList,
+  stat: addStat,
+  mkdir: addMkdir,
+  rm: addRemove,
+  mv: addMove,
+  verify: addVerify,
+  pair: addPair,
+  unpair: addPair,
+  version: addVersion,
+};
+
+/**
+ * The program; its actions set `outcome.exitCode`. Where `word`, the first of the command line, names
+ * a command, it has that one alone: making all of them takes longer than what most of them do.
+ */
+export function createProgram(shell: Shell, outcome: Outcome, word = ''): Command {
   const program = new Command('ferry')
     .description('Sends and fetches files in checksummed chunks; any interruption resumes.')
     .version(version)
@@ -39,16 +60,8 @@ export function createProgram(shell: Shell, outcome: Outcome): Command {
       outputError: () => undefined,
     })
     .exitOverride();
-  addUpload(program, shell, outcome);
-  addDownload(program, shell, outcome);
-  addList(program, shell, outcome);
-  addStat(program, shell, outcome);
-  addMkdir(program, shell, outcome);
-  addRemove(program, shell, outcome);
-  addMove(program, shell, outcome);
-  addVerify(program, shell, outcome);
-  addPair(program, shell, outcome);
-  addVersion(program, shell);
+  const named = Object.hasOwn(commands, word) ? [commands[word]] : Object.values(commands);
+  for (const add of new Set(named)) add?.(program, shell, outcome);
   return program;
 }
 
@@ -63,7 +76,7 @@ export async function run(words: readonly string[], shell: Shell): Promise<numbe
   const startedAtMs = performance.now();
   const outcome: Outcome = { exitCode: 0 };
   try {
-    await createProgram(shell, outcome).parseAsync(words, { from: 'user' });
+    await createProgram(shell, outcome, words[0]).parseAsync(words, { from: 'user' });
     return outcome.exitCode;
   } catch (error) {
     // Help and version were asked for and are out.

@@ -1,16 +1,14 @@
 /** Opens a connection to a daemon. */
 import net from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { FerryError } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { credentialOf } from '../transfer/authentication.ts';
-import { channelOf, unbound } from '../transfer/channel.ts';
+import { unbound } from '../transfer/channel.ts';
 import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
-import type { Prover } from '../transfer/handshake.ts';
+import type { Channel, Prover } from '../transfer/handshake.ts';
 import { InputBuffer } from '../transfer/input-buffer.ts';
 import type { Remote } from './remote.ts';
-import { checkDaemon, dialSecure } from './secure.ts';
 import type { Credentials } from './transfer-options.ts';
 
 export interface DialOptions {
@@ -30,29 +28,31 @@ const dialMs = 10_000;
 /** A connection that has greeted. Throws FerryError: `never-connected`, or what the daemon said. */
 export async function dial(remote: Remote, options: DialOptions): Promise<Connection> {
   const input = new InputBuffer();
-  const socket =
-    remote.scheme === 'ferry' ? dialSecure(remote, options.credentials) : dialPlain(remote, input);
+  // TLS takes time to load: only where it is spoken.
+  const secure = remote.scheme === 'ferry' ? await import('./secure.ts') : undefined;
+  const secured = secure?.dialSecure(remote, options.credentials);
+  const socket = secured ?? dialPlain(remote, input);
   input.onResume = () => socket.resume();
   socket.setNoDelay(true);
   const abort = (): void => void socket.destroy(options.signal?.reason as Error);
   options.signal?.addEventListener('abort', abort);
   try {
     await connected(socket, remote);
+    // Throws when the daemon is the wrong one.
+    const channel = secured && secure?.channelTo(secured, options.credentials);
     const connection = new Connection(socket, input, {
       side: 'client',
       hello: newHello(options.session, {
         inFlightBytes: options.inFlightBytes ?? limits.inFlightBytes,
       }),
-      prover: proverOn(socket, options.credentials),
+      prover: proverOn(channel ?? unbound, options.credentials),
       progressMs: options.timeoutMs,
       greetingMs: dialMs,
     });
     // A TLS socket has no `onread`.
-    if (socket instanceof TLSSocket) {
-      socket.on('data', (bytes: Uint8Array) => {
-        if (!input.push(bytes)) socket.pause();
-      });
-    }
+    secured?.on('data', (bytes: Uint8Array) => {
+      if (!input.push(bytes)) socket.pause();
+    });
     await connection.ready.catch((error: unknown) => {
       throw notGreeted(remote, error as FerryError);
     });
@@ -76,14 +76,9 @@ function dialPlain({ host, port }: Remote, input: InputBuffer): net.Socket {
   });
 }
 
-/** How we prove ourselves on this socket. Throws FerryError when the daemon is the wrong one. */
-function proverOn(socket: net.Socket, credentials: Credentials): Prover | undefined {
-  const { token, binding } = credentials;
-  const isSecure = socket instanceof TLSSocket;
-  if (isSecure) checkDaemon(socket, credentials);
-  if (token === undefined) return undefined;
-  const channel = isSecure && binding === 'exporter' ? channelOf(socket) : unbound;
-  return { ...channel, credential: credentialOf(token) };
+/** How we prove ourselves on this channel. */
+function proverOn(channel: Channel, { token }: Credentials): Prover | undefined {
+  return token === undefined ? undefined : { ...channel, credential: credentialOf(token) };
 }
 
 async function connected(socket: net.Socket, remote: Remote): Promise<void> {
@@ -91,7 +86,7 @@ async function connected(socket: net.Socket, remote: Remote): Promise<void> {
     const timer = setTimeout(() => {
       socket.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }));
     }, dialMs);
-    socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', () => {
+    socket.once(remote.scheme === 'ferry' ? 'secureConnect' : 'connect', () => {
       clearTimeout(timer);
       resolve();
     });

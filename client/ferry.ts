@@ -5,7 +5,6 @@ import { FerryError } from '../protocol/errors.ts';
 import type { ToldLimits } from '../protocol/frames/connection.ts';
 import { ask, change, list, newOperation } from './ask.ts';
 import { type Context, newContext } from './context.ts';
-import { downloadSources } from './download-sources.ts';
 import type { FerryEvent, RetryEvent } from './events.ts';
 import { Job } from './job.ts';
 import type { Remote } from './remote.ts';
@@ -15,8 +14,7 @@ import {
   defaultConnectOptions,
   type TransferOptions,
 } from './transfer-options.ts';
-import { type RemotePath, type UploadSource, uploadSources } from './upload-sources.ts';
-import { Verification } from './verify.ts';
+import type { RemotePath, UploadSource } from './upload-sources.ts';
 
 export type { RemotePath, UploadSource } from './upload-sources.ts';
 
@@ -93,7 +91,10 @@ export class Ferry {
     options: TransferOptions,
     signal?: AbortSignal,
   ): AsyncIterable<FerryEvent> {
-    return this.#perform(options, signal, (context) => uploadSources(context, sources, target));
+    return this.#perform(options, signal, async (context) => {
+      const { uploadSources } = await import('./upload-sources.ts');
+      return await uploadSources(context, sources, target);
+    });
   }
 
   /** Downloads files and folders, or one file into a stream. Never throws, as `upload`. */
@@ -103,7 +104,10 @@ export class Ferry {
     options: TransferOptions,
     signal?: AbortSignal,
   ): AsyncIterable<FerryEvent> {
-    return this.#perform(options, signal, (context) => downloadSources(context, sources, target));
+    return this.#perform(options, signal, async (context) => {
+      const { downloadSources } = await import('./download-sources.ts');
+      return await downloadSources(context, sources, target);
+    });
   }
 
   /** Compares a local file or folder with a remote one by checksums; differences are events. */
@@ -113,9 +117,10 @@ export class Ferry {
     options: TransferOptions,
     signal?: AbortSignal,
   ): AsyncIterable<FerryEvent> {
-    return this.#perform(options, signal, (context) =>
-      new Verification(context).run(local, remote),
-    );
+    return this.#perform(options, signal, async (context) => {
+      const { Verification } = await import('./verify.ts');
+      return await new Verification(context).run(local, remote);
+    });
   }
 
   /** Runs a job; `work` gives whether a single file was named. */

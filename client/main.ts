@@ -71,11 +71,12 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => void stream.write('', () => resolve()));
 }
 
+const words = process.argv.slice(2);
 // commander takes any value of a flag's variable for yes.
-for (const name of falseFlags(createProgram(shell, { exitCode: 0 }), process.env)) {
+for (const name of falseFlags(createProgram(shell, { exitCode: 0 }, words[0]), process.env)) {
   delete process.env[name];
 }
-const exitCode = await run(process.argv.slice(2), shell);
+const exitCode = await run(words, shell);
 await Promise.all([stdoutEnded ? undefined : flushed(process.stdout), flushed(process.stderr)]);
 // An open stdin or a closing connection must not keep the process.
 process.exit(exitCode);

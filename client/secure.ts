@@ -3,11 +3,12 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import net from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { FerryError } from '../protocol/errors.ts';
-import { alpnName } from '../transfer/channel.ts';
+import { alpnName, channelOf, unbound } from '../transfer/channel.ts';
+import type { Channel } from '../transfer/handshake.ts';
 import type { Remote } from './remote.ts';
 import type { Credentials } from './transfer-options.ts';
 
-/** Dials with TLS 1.3. What the certificate is worth is checked afterwards, by `checkDaemon`. */
+/** Dials with TLS 1.3. What the certificate is worth is checked afterwards, by `channelTo`. */
 export function dialSecure({ host, port }: Remote, { ca }: Credentials): TLSSocket {
   return connect({
     host,
@@ -21,13 +22,19 @@ export function dialSecure({ host, port }: Remote, { ca }: Credentials): TLSSock
   });
 }
 
+/** The channel that stands now, to a daemon that may be talked to. Throws FerryError. */
+export function channelTo(socket: TLSSocket, credentials: Credentials): Channel {
+  checkDaemon(socket, credentials);
+  return credentials.binding === 'exporter' ? channelOf(socket) : unbound;
+}
+
 /**
  * Whether the daemon at the other end may be talked to. A pinned certificate must be that one; named
  * authorities must have signed it; without either, the system's authorities or a token will do: the
  * daemon proves that it knows the token, bound to this very channel, before the client proves
  * anything. Throws FerryError (`authentication`).
  */
-export function checkDaemon(socket: TLSSocket, credentials: Credentials): void {
+function checkDaemon(socket: TLSSocket, credentials: Credentials): void {
   const { pin, ca, token, binding } = credentials;
   if (socket.alpnProtocol !== alpnName) {
     throw new FerryError('protocol', 'What answers there speaks TLS, but is no ferryd.');

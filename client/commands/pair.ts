@@ -4,7 +4,6 @@ import { FerryError } from '../../protocol/errors.ts';
 import { shown } from '../../protocol/paths.ts';
 import type { Link } from '../../transfer/link.ts';
 import { type Remote, remoteText } from '../remote.ts';
-import { readSecret } from '../secret-prompt.ts';
 import { defaultConnectOptions, noCredentials } from '../transfer-options.ts';
 import { option } from './options.ts';
 import { errorEvent } from './perform.ts';
@@ -68,6 +67,7 @@ async function pair(shell: Shell, given: string | undefined, parsed: Parsed): Pr
       'A name has two characters or more: letters, digits, dots, dashes, underscores.',
     );
   }
+  const { readSecret } = await import('../secret-prompt.ts');
   const link = parseLink(await readSecret(shell.stdin, shell.stderr, prompt));
   const name = given ?? link.name;
   const before = (await readPaired(shell.env)).find((other) => other.name === name);

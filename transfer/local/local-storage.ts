@@ -24,7 +24,6 @@ import { openPartialSink } from './partial.ts';
 import { contentBytes } from './small-files.ts';
 import { FileSource } from './source.ts';
 import { folderLockName, lockName, makeTries, partialKey } from './staging.ts';
-import { openWorkerExecutor } from './worker-executor.ts';
 
 const weekMs = 7 * 24 * 3_600_000;
 
@@ -53,7 +52,7 @@ export async function openLocalStorage(options: LocalStorageOptions): Promise<Lo
   const operationsOptions = { root, durable: durability === 'fsync', source };
   const executor =
     options.executor === 'worker'
-      ? await openWorkerExecutor(operationsOptions)
+      ? await (await import('./worker-executor.ts')).openWorkerExecutor(operationsOptions)
       : inlineExecutor(operationsOptions);
   let lock: Lock | undefined;
   try {

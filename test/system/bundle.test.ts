@@ -1,0 +1,71 @@
+/** The program that is installed as `ferry` is bundled: each of its parts must load from there, too. */
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import test from 'ava';
+import { serve } from '../client/helpers/programs.ts';
+import { testToken } from '../helpers/token.ts';
+
+const root = new URL('../../../', import.meta.url);
+
+async function installedFerry(): Promise<string> {
+  const { bin } = JSON.parse(await readFile(new URL('package.json', root), 'utf8')) as {
+    bin: { ferry: string };
+  };
+  return fileURLToPath(new URL(bin.ferry, root));
+}
+
+async function run(
+  words: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ stdout: string; stderr: string; code: number }> {
+  const surroundings = { env: { PATH: process.env['PATH'], FERRY_TOKEN: testToken, ...env } };
+  const file = await installedFerry();
+  const running = promisify(execFile)(process.execPath, [file, ...words], surroundings);
+  running.child.stdin?.end();
+  return await running.then(
+    (output) => ({ ...output, code: 0 }),
+    (error: { stdout: string; stderr: string; code: number }) => error,
+  );
+}
+
+test('the bundled ferry knows its version', async (t) => {
+  const { version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8')) as {
+    version: string;
+  };
+  t.regex((await run(['version'])).stdout, new RegExp(`^ferry ${version.replaceAll('.', '\\.')},`));
+});
+
+test('the bundled ferry uploads, lists, compares and downloads', async (t) => {
+  const daemon = await serve();
+  t.teardown(() => daemon.stop());
+  const source = join(daemon.local, 'source');
+  await mkdir(source);
+  await writeFile(join(source, 'small.txt'), 'small');
+  await writeFile(join(source, 'large'), Buffer.alloc(100_000, 'large'));
+  const succeed = async (...words: string[]): Promise<string> => {
+    const { stdout, stderr, code } = await run(words);
+    t.is(code, 0, stderr);
+    return stdout;
+  };
+  await succeed('upload', '-P', '--lock', source, `${daemon.remote}/`);
+  t.is(await succeed('ls', '-R', `${daemon.remote}/source`), 'large\nsmall.txt\n');
+  t.regex(await succeed('stat', `${daemon.remote}/source/small.txt`), /text\/plain/);
+  await succeed('verify', source, `${daemon.remote}/source`);
+  const target = join(daemon.local, 'target');
+  await succeed('download', '--json', `${daemon.remote}/source/`, `${target}/`);
+  t.is(await readFile(join(target, 'small.txt'), 'utf8'), 'small');
+  t.deepEqual(await readFile(join(target, 'large')), await readFile(join(source, 'large')));
+});
+
+test('the bundled ferry speaks TLS, and asks for a link', async (t) => {
+  const daemon = await serve();
+  t.teardown(() => daemon.stop());
+  const secure = await run(['ls', daemon.remote.replace('ferry+tcp:', 'ferry:')]);
+  t.is(secure.code, 35);
+  t.regex(secure.stderr, /does that daemon serve plain TCP/);
+  const pairing = await run(['pair'], { XDG_CONFIG_HOME: daemon.local });
+  t.is(pairing.code, 2, pairing.stderr);
+});
