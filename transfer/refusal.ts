@@ -1,5 +1,6 @@
 /** Why a storage takes something not at all: the one sentence for pages and for single files. */
 import { TransferError } from '../protocol/errors.ts';
+import { shown } from '../protocol/paths.ts';
 import type { Storage } from './storage.ts';
 
 /**
@@ -8,12 +9,11 @@ import type { Storage } from './storage.ts';
  */
 export async function whyRefused(storage: Storage, path: string): Promise<TransferError> {
   try {
-    await storage.stat(path);
+    const { kind } = await storage.stat(path);
+    const what = kind === 'directory' ? 'a folder' : 'there already, and is no folder';
+    return new TransferError('wrong-kind', `${shown(path)} is ${what}.`);
   } catch (error) {
     if (error instanceof TransferError && error.failure !== 'not-found') return error;
+    return new TransferError('wrong-kind', `${shown(path)} cannot be made: a file is in the way.`);
   }
-  return new TransferError(
-    'wrong-kind',
-    'A folder is where a file should go, or a file where a folder should.',
-  );
 }

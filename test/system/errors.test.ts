@@ -3,8 +3,10 @@ import { execFile } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import net from 'node:net';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
+import { root } from '../helpers/root.ts';
 import { startDaemon } from './helpers/daemon.ts';
 import { type FerrySettings, runFerry } from './helpers/ferry.ts';
 import { differences, MiB, randomBytes, tempFolder, writeRandomFile } from './helpers/files.ts';
@@ -96,6 +98,30 @@ test.serial('a port where something else answers: exit 35 or 7, with a hint', as
   t.notRegex(answer, /daemon|main\.js|Error/);
 });
 
+test.serial('a daemon of another version, or one that breaks the rules: exit 7', async (t) => {
+  const preamble = (version: number): Buffer => {
+    const bytes = Buffer.from('\x89FERRY\r\n\0\0\0\0\0\0\0\0', 'latin1');
+    bytes.writeUInt16LE(version, 8);
+    bytes.writeUInt16LE(version, 10);
+    return bytes;
+  };
+  // Its first frame would be a `pong`, with every check right.
+  const pong = await readFile(path.join(root, 'fixtures/frames/pong.hex'), 'utf8');
+  const frame = Buffer.from(pong.replace(/#.*$/gm, '').replace(/\s/g, ''), 'hex');
+  for (const [said, says] of [
+    [preamble(9), /version/],
+    [Buffer.concat([preamble(1), frame]), /pong|hello|protocol/],
+  ] as const) {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write(said);
+    });
+    const port = await listening(server);
+    t.teardown(() => server.close());
+    await refuses(t, ['ls', `ferry+tcp://127.0.0.1:${port}/`], 7, says);
+  }
+});
+
 test.serial('what is not there, in the way, or of the wrong kind', async (t) => {
   const scene = await setScene(t);
   await mkdir(scene.there('folder', 'sub'), { recursive: true });
@@ -122,7 +148,7 @@ test.serial('what is not there, in the way, or of the wrong kind', async (t) => 
     [['rm', url('folder')], 2, /not empty/],
     [['mv', url('file'), '/folder'], 2, /exists/],
     [['mv', url('folder'), '/folder/sub/inside'], 2, /into itself/],
-    [['upload', scene.at('mine'), url('file/below')], 2, /not a folder|folder should/],
+    [['upload', scene.at('mine'), url('file/below')], 2, /a file is in the way/],
     [['upload', scene.at('tree'), url('file')], 2, /folder/],
     [['download', url('folder'), scene.at('blocked')], 2, /is a file|not a folder/],
     [['download', url('file'), scene.at('blocked', 'below')], 2, /a file is in the way/],
