@@ -13,12 +13,14 @@ import { sendPage } from '../transfer/send-page.ts';
 import { SourceChecksums, sumsPage } from '../transfer/source-checksums.ts';
 import type { SmallFile } from '../transfer/storage.ts';
 import type { Shares } from './shares.ts';
+import { SourceLedgers } from './source-ledgers.ts';
 import type { Summary } from './uploads.ts';
 
 const operationBytes = 16;
 
 export class Downloads {
   readonly #shares: Shares;
+  readonly #ledgers = new SourceLedgers();
 
   constructor(shares: Shares) {
     this.#shares = shares;
@@ -28,6 +30,7 @@ export class Downloads {
     const place = this.#shares.at(path);
     const source = await place.storage.openSource(place.path);
     const chunkBytes = limits.fileChunkBytes;
+    const { ledger, release } = this.#ledgers.share(path, source.identity);
     let bytes = 0;
     const onSent = (count: number): void => {
       bytes += count;
@@ -36,9 +39,12 @@ export class Downloads {
       const { size, mtimeNs, mode, identity, rewindable } = source;
       const offer = { path, size, mtimeNs, mode, identity, chunkBytes, rewindable, sha256 };
       request.say({ type: 'offer', request: request.id, ...offer });
-      const { outcome } = await new Sending(source, { chunkBytes, sha256, onSent }).serve(request);
+      const { outcome } = await new Sending(source, { chunkBytes, sha256, ledger, onSent }).serve(
+        request,
+      );
       return { path, result: outcome, bytes };
     } finally {
+      release();
       await source.close();
     }
   }

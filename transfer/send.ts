@@ -28,6 +28,8 @@ export interface SendOptions {
   readonly sha256: boolean;
   /** Bytes read and sent at a time, at least a chunk; undefined: `transferLimits.sendBatchBytes`. */
   readonly batchBytes?: number | undefined;
+  /** Checksums of this version of the source, which others who send it fill, too. */
+  readonly ledger?: Ledger;
   /** False: chunks carry 0 for their checksum, which the receiver knows. */
   readonly checksums?: boolean;
   /** Content was handed to the connection: bytes, and how many of the chunks were repeats. */
@@ -44,7 +46,7 @@ export interface SendOptions {
 export class Sending {
   readonly source: ChunkSource;
   readonly options: SendOptions;
-  readonly ledger: Ledger = new Ledger();
+  readonly ledger: Ledger;
   /** Chunks that were sent at least once. */
   readonly sent: RangeSet = new RangeSet();
   #sizeBytes: number | undefined;
@@ -55,6 +57,7 @@ export class Sending {
   constructor(source: ChunkSource, options: SendOptions) {
     this.source = source;
     this.options = options;
+    this.ledger = options.ledger ?? new Ledger();
     this.#sizeBytes = source.size;
   }
 
