@@ -107,6 +107,11 @@ export function isSameDaemon(a: Remote, b: Remote): boolean {
 /** Where commands would take a remote, this one didn't get one. Throws FerryError (`usage`). */
 export function requireRemote(text: string): Remote {
   if (isRemote(text)) return parseRemote(text);
+  const [, elsewhere] = /^[a-z][a-z0-9+.-]*:\/\/(.+)$/is.exec(text) ?? [];
+  if (elsewhere !== undefined) {
+    const meant = shown(`ferry://${elsewhere}`);
+    throw new FerryError('usage', `${shown(text)} is not a remote: did you mean ${meant}?`);
+  }
   const hint = /^(?:[^/:@]+@)?([^/:@]+)::?(.*)$/s.exec(text);
   const host = hint?.[1];
   if (host === undefined || hint?.[2] === undefined || /^[a-z]$/i.test(host)) {
@@ -114,7 +119,10 @@ export function requireRemote(text: string): Remote {
   }
   const path = hint[2].replace(/^\/+/, '');
   const meant = shown(`ferry://${host}/${path}`);
-  throw new FerryError('usage', `${shown(text)} is not a remote: did you mean ${meant}?`);
+  throw new FerryError(
+    'usage',
+    `${shown(text)} is not a remote, as no daemon is paired as ${shown(host)}: did you mean ${meant}?`,
+  );
 }
 
 /**

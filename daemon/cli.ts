@@ -19,6 +19,9 @@ export function daemonCommand({ run, check }: Actions): Command {
   const program = new Command('ferryd')
     .description('Serves folders to ferry, over TCP, in checksummed chunks that resume.')
     .version(version)
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'ferryd: ')),
+    })
     // The daemon's own --share is another one than that of ferryd token.
     .enablePositionalOptions();
   addSettings(program)

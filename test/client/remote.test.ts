@@ -98,6 +98,7 @@ test('what is written as for scp or rsync is told how to write it', (t) => {
   for (const text of ['nas:/a/b', 'nas:a/b', 'nas::a/b', 'me@nas:/a/b']) {
     t.throws(() => requireRemote(text), { message: meant });
   }
+  t.throws(() => requireRemote('http://nas/a'), { message: /did you mean "ferry:\/\/nas\/a"\?/ });
   t.throws(() => requireRemote('C:\\a'), { message: /is not a remote: write it as/ });
   t.throws(() => requireRemote('a/b'), { message: /is not a remote: write it as/ });
 });
