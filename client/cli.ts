@@ -2,6 +2,7 @@
 import { Command, CommanderError, type Option } from 'commander';
 import { FerryError } from '../protocol/errors.ts';
 import { version } from '../transfer/version.ts';
+import { addBench } from './commands/bench.ts';
 import { addMkdir, addMove, addRemove } from './commands/changes.ts';
 import { addDownload } from './commands/download.ts';
 import { addList, addStat } from './commands/entries.ts';
@@ -38,6 +39,7 @@ const commands: Readonly<Record<string, AddCommand>> = {
   rm: addRemove,
   mv: addMove,
   verify: addVerify,
+  bench: addBench,
   pair: addPair,
   unpair: addPair,
   version: addVersion,

@@ -5,6 +5,8 @@
 import type { EntryKind } from '../protocol/entry.ts';
 import type { FailureName } from '../protocol/errors.ts';
 import type { Phase } from '../protocol/frames/transfer.ts';
+import type { Latency } from './measure/latency.ts';
+import type { BenchSummary } from './measure/summary.ts';
 
 /** Version of the event schema. */
 export const schema = 1;
@@ -97,6 +99,29 @@ export interface ErrorEvent {
   readonly path?: string;
 }
 
+/** What a bench came to since the interval before, at the pace of `--interval`. */
+export interface IntervalEvent {
+  readonly type: 'interval';
+  /** Seconds since content flows. */
+  readonly from: number;
+  readonly to: number;
+  /** Whether it lies in the warm-up that the summary leaves out. */
+  readonly omitted: boolean;
+  /** Content that reached its receiver. */
+  readonly bytes: number;
+  readonly bytesPerSecond: number;
+  readonly bitsPerSecond: number;
+  readonly upBytesPerSecond: number;
+  readonly downBytesPerSecond: number;
+  readonly chunksRepeated: number;
+  /** Of pings, and from the last byte of a chunk to its `complete`; null where none was answered. */
+  readonly pingMs: Latency | null;
+  readonly completeMs: Latency | null;
+  /** Processors that each program kept busy; null where the daemon did not tell. */
+  readonly clientCpu: number;
+  readonly daemonCpu: number | null;
+}
+
 /** Always the last. */
 export interface SummaryEvent {
   readonly type: 'summary';
@@ -114,6 +139,8 @@ export interface SummaryEvent {
   /** bytesSent ÷ seconds. */
   readonly bytesPerSecond: number;
   readonly exitCode: number;
+  /** Of `ferry bench` only: docs/bench.md. */
+  readonly bench?: BenchSummary;
 }
 
 export type FerryEvent =
@@ -122,6 +149,7 @@ export type FerryEvent =
   | FileEvent
   | EntryEvent
   | DifferenceEvent
+  | IntervalEvent
   | RetryEvent
   | WarningEvent
   | ErrorEvent

@@ -7,6 +7,7 @@ import { ask, change, list, newOperation } from './ask.ts';
 import { type Context, newContext } from './context.ts';
 import type { FerryEvent, RetryEvent } from './events.ts';
 import { Job } from './job.ts';
+import type { BenchSettings } from './measure/settings.ts';
 import type { Remote } from './remote.ts';
 import { Session } from './session.ts';
 import {
@@ -121,6 +122,19 @@ export class Ferry {
       const { Verification } = await import('./verify.ts');
       return await new Verification(context).run(local, remote);
     });
+  }
+
+  /**
+   * Measures what network, disks and processors carry. Throws FerryError for what forbids it; what ends it
+   * later is an `error` event. `cpuUs` tells the processor time of this process in microseconds.
+   */
+  async *bench(
+    settings: BenchSettings,
+    cpuUs: () => number,
+    signal: AbortSignal = new AbortController().signal,
+  ): AsyncGenerator<FerryEvent> {
+    const { runBench } = await import('./measure/run.ts');
+    yield* runBench(this.#session, { settings, cpuUs, signal });
   }
 
   /** Runs a job; `work` gives whether a single file was named. */

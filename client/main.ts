@@ -22,6 +22,10 @@ const shell: Shell = {
     platform: process.platform,
     runtimeFolder: process.env['XDG_RUNTIME_DIR'],
   },
+  cpuUs: () => {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  },
   onStop: (handler) => {
     stop = handler;
   },

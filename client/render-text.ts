@@ -52,6 +52,8 @@ export class TextRenderer implements Renderer {
         return quiet
           ? undefined
           : this.#result(`${nameText(event.path)}: ${reasons[event.reason]}\n`);
+      case 'interval':
+        return undefined; // `ferry bench` has a renderer of its own.
       case 'retry': {
         const when = `again in ${event.delaySeconds.toFixed(0)} s (attempt ${event.attempt})`;
         this.#say(`${sentence(event.reason)} Trying ${when}.`);

@@ -20,6 +20,20 @@ export function rateText(bytesPerSecond: number): string {
   return `${bytesText(bytesPerSecond)}/s`;
 }
 
+const bitSteps = ['kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s'] as const;
+
+/** `9.41 Gbit/s`: as networks are sold, steps of 1000. */
+export function bitRateText(bitsPerSecond: number): string {
+  let value = bitsPerSecond;
+  let unit: string = 'bit/s';
+  for (const step of bitSteps) {
+    if (value < 999.5) break;
+    value /= 1000;
+    unit = step;
+  }
+  return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
+}
+
 /** `0:35`, `12:05`, `3:00:00`. */
 export function timeText(seconds: number): string {
   const whole = Math.round(seconds);

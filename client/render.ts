@@ -27,6 +27,8 @@ export interface View {
   readonly summary: 'transfer' | 'verify' | 'none';
   /** An entry with its line's end. */
   readonly entryText: (entry: EntryEvent) => string;
+  /** A command's own renderer, in place of the common ones. */
+  readonly create?: (outputs: Outputs) => Promise<Renderer>;
 }
 
 export interface Renderer {
@@ -53,6 +55,7 @@ export function write(output: Writable, text: string): Promise<void> | undefined
 
 /** Loads only what `view` needs. */
 export async function createRenderer(outputs: Outputs, view: View): Promise<Renderer> {
+  if (view.create !== undefined) return await view.create(outputs);
   const { createProgress } = await import('./progress.ts');
   const progress = await createProgress(outputs.stderr, progressMode(outputs, view));
   if (view.json) {

@@ -53,6 +53,11 @@ export class Session {
     return { version: versions.highest, features, limits: agreed, software: peer.software };
   }
 
+  /** Where it leads, and how. */
+  get origin(): { remote: Remote; options: ConnectOptions } {
+    return { remote: this.#remote, options: this.#options };
+  }
+
   /** Time that a question and its answer take, as last measured. */
   get roundTripMs(): number {
     return this.#connection?.roundTripMs ?? 0;

@@ -5,7 +5,7 @@
 import { totalmem } from 'node:os';
 import { type FerryError, TransferError } from '../protocol/errors.ts';
 import type { FrameOf } from '../protocol/frames.ts';
-import { MadeUpSource } from '../transfer/measure/made-up.ts';
+import { type Extent, MadeUpSource } from '../transfer/measure/made-up.ts';
 import { Meter } from '../transfer/measure/meter.ts';
 import {
   hashMeasured,
@@ -25,6 +25,8 @@ type BenchLimits = Pick<DaemonLimits, 'benches' | 'benchBytes' | 'benchMs'>;
 
 /** Reports more often than this tell nothing new. */
 const reportMsLeast = 50;
+/** What is put on a disk to be read where nobody says how much. */
+const usualStoreBytes = 1024 ** 3;
 /** Between two signs that hashing goes on. */
 const workingMs = 500;
 
@@ -92,7 +94,7 @@ class OpenBench {
   dataBytes = 0;
   readonly #limits: BenchLimits;
   readonly #cpuUs: () => number;
-  readonly #reporter: NodeJS.Timeout | undefined;
+  #reporter: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(request: Request, bench: FrameOf<'bench'>, limits: BenchLimits, cpuUs: () => number) {
@@ -101,10 +103,13 @@ class OpenBench {
     this.#limits = limits;
     this.#cpuUs = cpuUs;
     this.meter = new Meter(request.carrier);
-    const { reportMs } = bench;
-    if (reportMs !== undefined) {
-      this.#reporter = setInterval(() => this.#report(), Math.max(reportMsLeast, reportMs));
-    }
+  }
+
+  /** Reports now and then, from now on. */
+  #reportOften(): void {
+    const { reportMs } = this.bench;
+    if (reportMs === undefined) return;
+    this.#reporter = setInterval(() => this.#report(), Math.max(reportMsLeast, reportMs));
   }
 
   close(): void {
@@ -116,6 +121,7 @@ class OpenBench {
     const { bench, meter, request } = this;
     const { chunkBytes, size, writeBytes, checksums } = bench;
     const offer = madeUpOffer({ chunkBytes, size });
+    this.#reportOften();
     this.#after(this.#limits.benchMs, () => request.fail(limitReached('benchMs', this.#limits)));
     await receiveMeasured(request, offer, {
       writeBytes,
@@ -133,13 +139,17 @@ class OpenBench {
 
   async send(storage: Storage | undefined, leftBytes: number): Promise<void> {
     const { bench, meter, request } = this;
-    const { chunkBytes, size, writeBytes, checksums, bytesPerSecond } = bench;
+    const { chunkBytes, durationMs, writeBytes, checksums, bytesPerSecond } = bench;
+    // Where time may end it, its size can't be known.
+    const size = durationMs === undefined ? bench.size : undefined;
+    const extent = { chunkBytes, size, mostBytes: bench.size };
     const source =
       storage === undefined
-        ? new MadeUpSource({ chunkBytes, size })
-        : await this.#scratch(storage, leftBytes);
+        ? new MadeUpSource(extent)
+        : await this.#scratch(storage, extent, leftBytes);
     try {
-      request.say({ type: 'offer', request: request.id, ...madeUpOffer({ chunkBytes, size }) });
+      request.say({ type: 'offer', request: request.id, ...madeUpOffer(extent) });
+      this.#reportOften();
       const throttle = bytesPerSecond === undefined ? undefined : new Throttle(bytesPerSecond);
       const onDisk = storage !== undefined;
       await sendMeasured(request, source, {
@@ -151,8 +161,8 @@ class OpenBench {
         throttle,
         onBegin: () => {
           meter.begin();
-          const { durationMs = Infinity } = bench;
-          this.#after(Math.min(durationMs, this.#limits.benchMs), () => source.stop());
+          const stopMs = Math.min(durationMs ?? Infinity, this.#limits.benchMs);
+          this.#after(stopMs, () => source.stop());
         },
         onEnd: () => this.#report(),
       });
@@ -162,27 +172,23 @@ class OpenBench {
   }
 
   /** Writes what will be read: whole chunks, as many as are wanted and allowed. */
-  async #scratch(storage: Storage, leftBytes: number): Promise<MadeUpSource> {
-    const { chunkBytes, size = Infinity } = this.bench;
-    const chunks = Math.ceil(Math.min(size, leftBytes) / chunkBytes);
+  async #scratch(storage: Storage, extent: Extent, leftBytes: number): Promise<MadeUpSource> {
+    const { chunkBytes, size = Infinity, storeBytes = usualStoreBytes } = this.bench;
+    const chunks = Math.ceil(Math.min(size, storeBytes, leftBytes) / chunkBytes);
     if (leftBytes < chunkBytes) throw limitReached('benchBytes', this.#limits);
     this.dataBytes = Math.max(1, chunks) * chunkBytes;
     const { request, dataBytes: total } = this;
-    return await openScratchSource(
-      storage,
-      { chunkBytes, size: this.bench.size },
-      total,
-      (done) => {
-        request.progressed();
-        request.say({ type: 'working', request: request.id, phase: 'waiting', done, total });
-      },
-    );
+    return await openScratchSource(storage, extent, total, (done) => {
+      request.progressed();
+      request.say({ type: 'working', request: request.id, phase: 'waiting', done, total });
+    });
   }
 
   async hash(): Promise<void> {
     const { request, meter } = this;
     const { chunkBytes, size = Infinity, durationMs = Infinity } = this.bench;
     let isOver = false;
+    this.#reportOften();
     this.#after(Math.min(durationMs, this.#limits.benchMs), () => {
       isOver = true;
     });

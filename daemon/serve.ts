@@ -173,7 +173,10 @@ export class Service {
 }
 
 /** Whether a request only asks, so that its outcome is of little interest. */
-function isQuestion({ type }: ControlFrame): boolean {
+function isQuestion(frame: ControlFrame): boolean {
+  const { type } = frame;
+  // A single chunk only asks how long it takes.
+  if (type === 'bench') return frame.size === frame.chunkBytes;
   return type === 'list' || type === 'stat' || type === 'checksums';
 }
 

@@ -52,6 +52,7 @@ export const failures = {
   different: { code: 106, exit: 6, retryable: false },
   interrupted: { code: 107, exit: 130, retryable: false },
   terminated: { code: 108, exit: 143, retryable: false },
+  'too-slow': { code: 109, exit: 28, retryable: false },
 } as const satisfies Record<string, Failure>;
 
 export type FailureName = keyof typeof failures;

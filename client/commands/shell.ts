@@ -8,6 +8,8 @@ export interface Shell extends Outputs {
   /** Folder that relative local paths start from. */
   readonly folder: string;
   readonly owner: JobOwner;
+  /** Processor time of this process so far, in microseconds. */
+  readonly cpuUs: () => number;
   /** Calls `stop` at the first SIGINT or SIGTERM; the second one ends the process. */
   onStop(stop: (failure: 'interrupted' | 'terminated') => void): void;
 }

@@ -35,7 +35,12 @@ export function parseTimeout(text: string): number {
   return Math.ceil(ms);
 }
 
-const unitBytes: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+const unitBytes: Readonly<Record<string, number>> = {
+  k: 1024,
+  m: 1024 ** 2,
+  g: 1024 ** 3,
+  t: 1024 ** 4,
+};
 
 /** Bytes a second of `500k`, `1.5M`, `1G`; 0 is no limit. */
 export function parseRate(text: string): number {
@@ -49,6 +54,16 @@ export function parseRate(text: string): number {
     );
   }
   return rate;
+}
+
+/** Bytes of `64k`, `1.5G` or a bare number, 1024-based; at least 1. */
+export function parseSize(text: string): number {
+  const [, value, unit = ''] = /^(\d+(?:\.\d+)?)([kmgt]?)(?:iB)?$/i.exec(text) ?? [];
+  const bytes = Math.round(Number(value) * (unitBytes[unit.toLowerCase()] ?? 1));
+  if (!Number.isSafeInteger(bytes) || bytes < 1) {
+    throw new InvalidArgumentError('Write a size as 64k, 20M or 1.5G (1024-based), or in bytes.');
+  }
+  return bytes;
 }
 
 /** A whole number from `least` to `most`. */

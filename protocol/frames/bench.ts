@@ -30,6 +30,8 @@ export interface Bench {
   readonly bytesPerSecond?: number | undefined;
   /** Between two `benchReport`s; undefined: one at the end. */
   readonly reportMs?: number | undefined;
+  /** Bytes that the daemon puts on its disk to send them over and over; undefined: 1 GiB. */
+  readonly storeBytes?: number | undefined;
   /** Whether chunks carry checksums that are verified. */
   readonly checksums: boolean;
 }
@@ -45,6 +47,7 @@ const benchTags = {
   bytesPerSecond: 8,
   reportMs: 9,
   checksums: 10,
+  storeBytes: 11,
 };
 
 /** The name that a `u8` stands for. Throws ProtocolError. */
@@ -71,6 +74,7 @@ export const bench: Codec<Bench> = {
       .add(benchTags.bytesPerSecond, body.bytesPerSecond, (w, value) => w.u53(value))
       .add(benchTags.reportMs, body.reportMs, (w, value) => w.u32(value))
       .addCritical(benchTags.checksums, body.checksums, (w, value) => w.flag(value))
+      .add(benchTags.storeBytes, body.storeBytes, (w, value) => w.u53(value))
       .writeTo(writer);
   },
   decode(reader) {
@@ -89,8 +93,9 @@ export const bench: Codec<Bench> = {
       bytesPerSecond: fields.optional(benchTags.bytesPerSecond, (r) => r.u53()),
       reportMs: fields.optional(benchTags.reportMs, (r) => r.u32()),
       checksums: fields.required(benchTags.checksums, (r) => r.flag()),
+      storeBytes: fields.optional(benchTags.storeBytes, (r) => r.u53()),
     };
-    for (const name of ['writeBytes', 'bytesPerSecond', 'reportMs'] as const) {
+    for (const name of ['writeBytes', 'bytesPerSecond', 'reportMs', 'storeBytes'] as const) {
       if (body[name] === 0) throw new ProtocolError('protocol', `A bench's ${name} is 0.`);
     }
     return body;

@@ -60,6 +60,17 @@ test('the bundled ferry uploads, lists, compares and downloads', async (t) => {
   t.deepEqual(await readFile(join(target, 'large')), await readFile(join(source, 'large')));
 });
 
+test('the bundled ferry measures, in threads of its own', async (t) => {
+  const daemon = await serve();
+  t.teardown(() => daemon.stop());
+  const report = join(daemon.local, 'report.html');
+  const words = ['bench', 'net', daemon.remote, '--bytes', '2M', '--clients', '2'];
+  const { stdout, stderr, code } = await run([...words, '--report', report]);
+  t.is(code, 0, stderr);
+  t.regex(stdout, /^net: 2\.0 MiB in /m);
+  t.regex(await readFile(report, 'utf8'), /<svg /);
+});
+
 test('the bundled ferry speaks TLS, and asks for a link', async (t) => {
   const daemon = await serve();
   t.teardown(() => daemon.stop());

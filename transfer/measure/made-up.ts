@@ -8,6 +8,8 @@ export interface Extent {
   readonly chunkBytes: number;
   /** Undefined: until `stop`. */
   readonly size?: number | undefined;
+  /** It stops by itself here. */
+  readonly mostBytes?: number | undefined;
 }
 
 /**
@@ -25,9 +27,9 @@ export class MadeUpSource implements ChunkSource {
   #endBytes: number;
   #reachedBytes = 0;
 
-  constructor({ chunkBytes, size }: Extent) {
+  constructor({ chunkBytes, size, mostBytes = Infinity }: Extent) {
     this.size = size;
-    this.#endBytes = size ?? Infinity;
+    this.#endBytes = size ?? mostBytes;
     this.#block = randomBytes(chunkBytes);
   }
 

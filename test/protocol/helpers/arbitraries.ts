@@ -165,6 +165,7 @@ const bodies: Bodies = {
     bytesPerSecond: optional(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
     reportMs: optional(fc.integer({ min: 1, max: 2 ** 32 - 1 })),
     checksums: fc.boolean(),
+    storeBytes: optional(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
   }),
   benchReport: fc.record({
     elapsedUs: u53,

@@ -53,6 +53,7 @@ export const benchGoldens: Golden[] = [
       bytesPerSecond: undefined,
       reportMs: undefined,
       checksums: true,
+      storeBytes: undefined,
     },
     (payload) => benchChecksums(benchPath(benchHead(payload, 5, 0, 0), '', 65_536), 1),
   ),
@@ -73,17 +74,18 @@ export const benchGoldens: Golden[] = [
       bytesPerSecond: 1_000_000,
       reportMs: 500,
       checksums: false,
+      storeBytes: 1_073_741_824,
     },
     (payload) =>
       benchChecksums(
-        benchPath(benchHead(payload, 10, 1, 1), 'share', 4_194_304)
+        benchPath(benchHead(payload, 11, 1, 1), 'share', 4_194_304)
           .field(5, 'size', false, (value) => value.u64('size', largest))
           .field(6, 'durationMs', false, (value) => value.u32('durationMs', 10_000))
           .field(7, 'writeBytes', false, (value) => value.u32('writeBytes', 1_048_576))
           .field(8, 'bytesPerSecond', false, (value) => value.u64('bytesPerSecond', 1_000_000))
           .field(9, 'reportMs', false, (value) => value.u32('reportMs', 500)),
         0,
-      ),
+      ).field(11, 'storeBytes', false, (value) => value.u64('storeBytes', 1_073_741_824)),
   ),
   golden(
     'bench-hash',
@@ -102,6 +104,7 @@ export const benchGoldens: Golden[] = [
       bytesPerSecond: undefined,
       reportMs: undefined,
       checksums: true,
+      storeBytes: undefined,
     },
     (payload) =>
       benchChecksums(

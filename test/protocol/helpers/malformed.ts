@@ -377,6 +377,11 @@ const benches: Malformed[] = [
       1,
     ),
   ),
+  malformed('bench-store-bytes', '0 bytes to put on the disk', 'bench', (p) =>
+    benchChecksums(benchA(p, 1, 1, 65_536, 6), 1).field(11, 'storeBytes', false, (value) =>
+      value.u64('storeBytes', 0),
+    ),
+  ),
   malformed('bench-missing', 'a required field is missing: checksums', 'bench', (p) =>
     benchA(p, 0, 0, 65_536, 4),
   ),
