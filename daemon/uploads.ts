@@ -61,18 +61,23 @@ export class Uploads {
   async receiveFile(request: Request, offer: FrameOf<'offer'>, grant: Grant): Promise<Summary> {
     const operation = offer.operation && ownedBy(grant, offer.operation);
     const place = this.#place(offer.path);
-    const claim = await whileWorking(
-      () => [request],
-      'waiting',
-      this.#registry.claim(offer.path, ownedBy(grant, request.carrier.peerSession)),
-    );
+    let claim: Claim;
+    try {
+      claim = await whileWorking(
+        () => [request],
+        'waiting',
+        this.#registry.claim(offer.path, ownedBy(grant, request.carrier.peerSession)),
+      );
+    } catch (error) {
+      // Someone else writes the name by now; this very operation may have come to its end before.
+      const known = await this.#known(operation);
+      if (known === undefined) throw error;
+      return this.#answerAgain(request, offer, known);
+    }
     try {
       // Asked only now: the operation may have come to its end while we waited for its claim.
-      const known = operation && (await this.#results.get<Complete>(operation));
-      if (known !== undefined) {
-        request.say({ type: 'complete', request: request.id, ...known });
-        return { path: offer.path, result: known.outcome, bytes: 0 };
-      }
+      const known = await this.#known(operation);
+      if (known !== undefined) return this.#answerAgain(request, offer, known);
       claim.heardAtMs = () => (request.over ? -Infinity : request.carrier.heardAtMs);
       claim.fence = (error) => request.fail(error);
       return await this.#receive(request, offer, place, claim, operation);
@@ -80,6 +85,15 @@ export class Uploads {
       this.#receivings.delete(claim);
       this.#registry.release(claim);
     }
+  }
+
+  async #known(operation: Uint8Array | undefined): Promise<Complete | undefined> {
+    return operation && (await this.#results.get<Complete>(operation));
+  }
+
+  #answerAgain(request: Request, { path }: FrameOf<'offer'>, known: Complete): Summary {
+    request.say({ type: 'complete', request: request.id, ...known });
+    return { path, result: known.outcome, bytes: 0 };
   }
 
   async #receive(

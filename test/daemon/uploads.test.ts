@@ -2,7 +2,7 @@ import test from 'ava';
 import { limits } from '../../protocol/limits.ts';
 import { MemoryStorage } from '../../transfer/memory-storage.ts';
 import { join, newId, newSession, TestDaemon } from '../transfer/helpers/ends.ts';
-import { answerOf, contentOf, load, offerOf, sourceOf } from '../transfer/helpers/files.ts';
+import { answerOf, contentOf, load, offerOf, sourceOf, upload } from '../transfer/helpers/files.ts';
 import { failureOf } from '../transfer/helpers/outcome.ts';
 
 test('a join of what is not open, not ours or not this epoch is refused, each in its own words', async (t) => {
@@ -63,4 +63,23 @@ test('a stop ends uploads under way, and what they have is kept for the next', a
   await daemon.service.settled();
   t.true(client.isOpen);
   client.close();
+});
+
+test('an upload that was done is not called busy because another client writes the name by now', async (t) => {
+  const daemon = new TestDaemon();
+  const { client } = join(daemon);
+  const source = sourceOf(contentOf(300_000));
+  const operation = newId();
+  const { outcome, digest } = await upload(client, source, { operation });
+  t.is(outcome, 'stored');
+  const { client: other } = join(daemon);
+  const writing = other.open({ request: 0, ...offerOf(sourceOf(contentOf(400_000))) });
+  await answerOf(writing, 'want');
+  // The answer was lost with its connection: the same operation is asked for again.
+  const again = await upload(client, source, { operation });
+  t.deepEqual([again.outcome, again.digest], ['stored', digest]);
+  t.is(await failureOf(upload(client, source, { operation: newId() })), 'busy');
+  client.close();
+  other.close();
+  await daemon.service.settled();
 });
