@@ -2,12 +2,14 @@
  * The long runs, which `npm test` does in small: `npm run soak [MiB of the file] [moments]`.
  *
  * kill −9 of client, daemon and both, up and down, as fast as the machine goes, a resume of 1 TiB, and a hundred
- * thousand files in one folder, on the disk of the temporary folder (TMPDIR chooses another). Ends with 1 when anything is not as promised.
+ * thousand files in one folder, on the disk of the temporary folder (TMPDIR chooses another); races of
+ * every path operation, and a crowd of clients. Ends with 1 when anything is not as promised.
  */
 import { tmpdir } from 'node:os';
 import { MiB } from '../system/helpers/files.ts';
 import { killMatrix, matrixLine, type Victim } from '../system/helpers/kill-matrix.ts';
 import type { Direction } from '../system/helpers/proxy.ts';
+import { longCrowd, longRaces } from './attacks.ts';
 import { firstByte } from './first-byte.ts';
 import { manyFiles } from './many-files.ts';
 
@@ -46,5 +48,7 @@ const [mib = defaultMiB, moments = defaultMoments] = process.argv.slice(2).map(N
 const isWell = await soak(mib * MiB + 12_345, moments);
 console.log(await firstByte(tmpdir()));
 console.log(await manyFiles(tmpdir()));
+console.log(await longRaces());
+console.log(await longCrowd());
 console.log(isWell ? 'All is as promised.' : 'Not all is as promised.');
 process.exitCode = isWell ? 0 : 1;

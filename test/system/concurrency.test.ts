@@ -1,6 +1,8 @@
 /** Many at once: clients, uploads to one name, connections for one file. */
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import test from 'ava';
+import { connect, defaultTransferOptions, type Ferry, parseRemote } from '../../client/index.ts';
+import { testConnect } from '../helpers/token.ts';
 import { runFerry } from './helpers/ferry.ts';
 import { differences, MiB, randomBytes, writeRandomFile } from './helpers/files.ts';
 import { FrameProxy, frameTypes } from './helpers/frame-proxy.ts';
@@ -60,6 +62,83 @@ test('promise 2: two uploads to one name at once: one of them, whole, each time'
     if (codes[0] === 11) t.is(whole, 1);
   }
   t.log(`exit codes of the rounds: ${exits.join(', ')}`);
+});
+
+/** How the transfer of one file ended: undefined when it went well. */
+async function failureOf(events: ReturnType<Ferry['upload']>): Promise<string | undefined> {
+  let failure: string | undefined;
+  for await (const event of events) if (event.type === 'error') failure = event.failure;
+  return failure;
+}
+
+const options = { ...defaultTransferOptions, overwrite: 'always' } as const;
+
+test('promise 2: two uploads to one name at once, a hundred rounds: one of them, whole', async (t) => {
+  t.timeout(170_000);
+  const scene = await setScene(t, { where: quickFolder });
+  const remote = parseRemote(scene.daemon.url());
+  const ferries = [await connect(remote, testConnect), await connect(remote, testConnect)];
+  const target = { path: 'file', isFolder: false };
+  let both = 0;
+  for (let round = 1; round <= 100; round += 1) {
+    const contents = ['a', 'b'].map((who) => randomBytes(`${who} ${round}`, 200_000 + round));
+    const failures = await Promise.all(
+      ferries.map(async (ferry, i) => {
+        const localPath = scene.at(`${i}`);
+        await writeFile(localPath, contents[i] as Buffer);
+        await utimes(localPath, 2 * round + i, 2 * round + i);
+        return await failureOf(ferry.upload([{ localPath }], target, options));
+      }),
+    );
+    t.true(failures.includes(undefined), `one succeeds: ${failures.join(' ')}`);
+    t.true(failures.every((failure) => failure === undefined || /busy|fenced/.test(failure)));
+    const shown = await readFile(scene.there('file'));
+    const whole = contents.findIndex((content) => content.equals(shown));
+    t.true(whole >= 0, `round ${round}: the name shows one of them, whole`);
+    t.is(failures[whole], undefined, 'and that one was told so');
+    if (failures.every((failure) => failure === undefined)) both += 1;
+  }
+  t.log(`in ${both} rounds both came to an end, one after the other`);
+  for (const ferry of ferries) await ferry.close();
+});
+
+test('promise 2: what is downloaded while its file is replaced is one version, whole', async (t) => {
+  t.timeout(170_000);
+  const scene = await setScene(t, { where: quickFolder });
+  const remote = parseRemote(scene.daemon.url());
+  const [writer, reader] = [await connect(remote, testConnect), await connect(remote, testConnect)];
+  const contents = [1, 2].map((seed) => randomBytes(seed, 3 * MiB + seed));
+  const target = { path: 'file', isFolder: false };
+  await mkdir(scene.at('got'));
+  for (const [i, content] of contents.entries()) await writeFile(scene.at(`${i}`), content);
+  const replace = async (i: number): Promise<void> => {
+    const failure = await failureOf(
+      writer.upload([{ localPath: scene.at(`${i}`) }], target, options),
+    );
+    t.is(failure, undefined);
+  };
+  await replace(0);
+  let isOver = false;
+  let replaced = 0;
+  const replacing = (async () => {
+    for (let i = 1; !isOver; i += 1) {
+      await replace(i % 2);
+      replaced += 1;
+    }
+  })();
+  for (let round = 0; round < 30; round += 1) {
+    const got = scene.at('got', `${round}`);
+    t.is(await failureOf(reader.download([target], got, options)), undefined);
+    const shown = await readFile(got);
+    t.true(
+      contents.some((content) => content.equals(shown)),
+      'one version, whole',
+    );
+  }
+  isOver = true;
+  await replacing;
+  t.true(replaced > 3);
+  for (const ferry of [writer, reader]) await ferry.close();
 });
 
 for (const direction of ['up', 'down'] satisfies Direction[]) {

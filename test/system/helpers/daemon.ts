@@ -1,5 +1,6 @@
 /** Runs the real ferryd. */
-import { provideToken } from '../../helpers/token.ts';
+import assert from 'node:assert/strict';
+import { provideToken, testToken } from '../../helpers/token.ts';
 import { tempFolder } from './files.ts';
 import {
   type Exit,
@@ -102,12 +103,13 @@ export async function startDaemon(settings: DaemonSettings): Promise<DaemonProce
     ['ignore', 'ignore', 'pipe'],
     settings,
   );
-  const exit = exited.then(async (ended) => {
-    await ownState?.remove();
-    return ended;
-  });
   const log = new Log();
   log.read(child.stderr as NodeJS.ReadableStream);
+  const exit = exited.then(async (ended) => {
+    await ownState?.remove();
+    assert.ok(!log.text().includes(testToken), 'no token in a log');
+    return ended;
+  });
   const end = (signal: NodeJS.Signals): Promise<Exit> => {
     child.kill(signal);
     return exit;

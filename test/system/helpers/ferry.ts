@@ -1,7 +1,9 @@
 /** Runs the real ferry. */
+import assert from 'node:assert/strict';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FerryEvent, SummaryEvent } from '../../../client/events.ts';
+import { testToken } from '../../helpers/token.ts';
 import {
   type Exit,
   eachLine,
@@ -78,13 +80,18 @@ export function startFerry(args: readonly string[], settings: FerrySettings = {}
   }
   // A program that ends early closes its input: how it ended is what counts.
   if (stdin !== null && input !== undefined) feed(input, stdin);
-  const result = exit.then((ended) => ({
-    ...ended,
-    stdout: Buffer.concat(stdoutPieces),
-    stderr: stderrLines.map((line) => `${line}\n`).join(''),
-    events,
-    summary: events.find((event): event is SummaryEvent => event.type === 'summary'),
-  }));
+  const result = exit.then((ended) => {
+    const said = stderrLines.map((line) => `${line}\n`).join('');
+    assert.ok(!said.includes(testToken), 'no token in what is said');
+    assert.ok(!JSON.stringify(events).includes(testToken), 'no token in an event');
+    return {
+      ...ended,
+      stdout: Buffer.concat(stdoutPieces),
+      stderr: said,
+      events,
+      summary: events.find((event): event is SummaryEvent => event.type === 'summary'),
+    };
+  });
   return {
     pid: child.pid as number,
     events,

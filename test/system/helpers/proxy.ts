@@ -131,8 +131,9 @@ class Link implements ProxiedConnection {
 
   cut(how: Cut['how'] = 'reset'): void {
     for (const socket of [this.#client, this.#daemon]) {
-      if (how === 'end') socket.destroySoon();
-      else reset(socket);
+      // Once is enough: each time it would wait for the same end anew.
+      if (how === 'end' && !socket.destroyed && !socket.writableEnded) socket.destroySoon();
+      else if (how === 'reset') reset(socket);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** A daemon on a folder of its own, with room beside it, that is taken down after the test. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import type { ExecutionContext } from 'ava';
 import { type DaemonProcess, type DaemonSettings, startDaemon } from './daemon.ts';
 import { type FerryResult, type FerrySettings, runFerry } from './ferry.ts';
@@ -59,6 +59,7 @@ export async function setScene(
     // The test is over for ava, so these throw.
     assert.deepEqual(await daemon.stop(), { code: 0, signal: null }, 'the daemon ends well');
     checkLog(daemon);
+    await checkStaging(served);
   });
   return {
     folder,
@@ -76,6 +77,13 @@ export async function setScene(
       return daemon;
     },
   };
+}
+
+/** A daemon that has stopped leaves partials at most: no lock, and nothing of a page under way. */
+async function checkStaging(served: string): Promise<void> {
+  const names = await readdir(`${served}/.chunkferry`).catch(() => []);
+  const left = names.filter((name) => !/\.(data|journal)$/.test(name));
+  assert.deepEqual(left, [], 'staging holds nothing but partials');
 }
 
 /** Nothing on stderr but log records, and nothing unexpected among them. */
