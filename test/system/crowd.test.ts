@@ -5,13 +5,13 @@ import { History } from './helpers/history.ts';
 import { seed } from './helpers/seed.ts';
 
 test('64 clients do random things while their connections are cut: their history is one', async (t) => {
-  t.timeout(120_000);
+  t.timeout(170_000);
   const result = await playCrowd({ clients: 64, durationMs: 12_000 });
   const { operations, unknown, cuts, reads, problems } = result;
   t.log(`${operations} operations, ${unknown} of unknown outcome, ${reads} reads, ${cuts} cuts`);
   t.log(`FERRY_TEST_SEED=${seed}`);
   t.deepEqual(problems.slice(0, 5), []);
-  t.true(operations > 200 && reads > 200 && cuts > 20);
+  t.true(operations >= 300 && reads > 100 && cuts > 20);
 });
 
 test('the control: a history with a stale, a lost or an invented content is refused', (t) => {

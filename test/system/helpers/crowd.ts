@@ -38,6 +38,8 @@ const folders = ['d', 'e'];
 const largestBytes = 300_000;
 const proxies = 8;
 const cutEveryMs = 60;
+/** A slow machine goes on until there is a history worth checking. */
+const operationsLeast = 300;
 
 const marker = 12;
 
@@ -270,7 +272,8 @@ export async function playCrowd({ clients, durationMs }: CrowdSettings): Promise
         await allConnected;
         const client = new Client(crowd, ferry, own, randomOf(`client ${i}`));
         const untilMs = performance.now() + durationMs;
-        while (performance.now() < untilMs) await client.act();
+        while (performance.now() < untilMs || crowd.operations < operationsLeast)
+          await client.act();
         await ferry.close();
       }),
     );
