@@ -66,9 +66,9 @@ function is(t: ExecutionContext, bench: BenchSummary, expected: Bottleneck): voi
 
 test.serial('an offered load is what holds a bench back that could do more', async (t) => {
   const scene = await setScene(t);
-  const bench = await verdictOf(t, scene, ['net', '--rate', '2M']);
+  const bench = await verdictOf(t, scene, ['net', '--rate', '512k']);
   is(t, bench, 'offered load');
-  const down = await verdictOf(t, scene, ['net', '--rate', '2M', '--direction', 'down']);
+  const down = await verdictOf(t, scene, ['net', '--rate', '512k', '--direction', 'down']);
   is(t, down, 'offered load');
 });
 
