@@ -13,6 +13,7 @@ import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts'
 import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
 import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/frames.ts';
 import { headerBytes } from '../protocol/header.ts';
+import type { ChunkBatch } from './chunk-batch.ts';
 import { ReceiveWindow, type SendingFigures } from './flow.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { agreeLimits } from './greeting.ts';
@@ -341,6 +342,10 @@ export class Connection implements Carrier {
     onWritten?: OnWritten,
   ): Promise<void> {
     await this.#writer.chunks({ request, indexes, slices, sums, onWritten }, this.#maySay(request));
+  }
+
+  async sayBatch(request: number, batch: ChunkBatch, onWritten: OnWritten): Promise<void> {
+    await this.#writer.batch(batch, onWritten, this.#maySay(request));
   }
 
   /** Whether a request still goes on: nothing may follow a last word. */

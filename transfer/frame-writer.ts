@@ -4,6 +4,7 @@ import { FerryError } from '../protocol/errors.ts';
 import { chunkCode } from '../protocol/frames.ts';
 import { encodeHeader, headerBytes } from '../protocol/header.ts';
 import { BusyTime } from './busy-time.ts';
+import type { ChunkBatch } from './chunk-batch.ts';
 import { type SendingFigures, SendWindow } from './flow.ts';
 import { transferLimits } from './limits.ts';
 import type { OnWritten } from './request.ts';
@@ -97,6 +98,31 @@ export class FrameWriter {
       };
       await this.#socketTime.during(this.#writeChunks(part));
     }
+  }
+
+  /** Writes framed chunks in portions that fit the peer's window; settles when they were copied out. */
+  async batch(batch: ChunkBatch, onWritten: OnWritten, mayWrite: () => boolean): Promise<void> {
+    const { limitBytes } = await this.#whenOpen();
+    for (let from = 0, to = 0; from < batch.chunks; from = to) {
+      do to += 1;
+      while (to < batch.chunks && batch.payloadBytes(from, to + 1) <= limitBytes);
+      const bytes = batch.payloadBytes(from, to);
+      if (!(await this.#turn(bytes, mayWrite))) return;
+      // What the socket holds may have left, whatever becomes of the connection.
+      onWritten(bytes);
+      await this.#socketTime.during(this.#put(batch.frames(from, to)));
+    }
+  }
+
+  /** Settles when the link has taken the bytes over. */
+  async #put(bytes: Uint8Array): Promise<void> {
+    this.wroteAtMs = performance.now();
+    await new Promise<void>((resolve, reject) => {
+      this.#link.write(bytes, (cause) => {
+        if (cause) reject(this.#failure ?? writeFailed(cause));
+        else resolve();
+      });
+    });
   }
 
   /** Waits for the window and the socket; false when the frame has no business any more. */

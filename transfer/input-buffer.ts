@@ -29,7 +29,7 @@ export class BufferPool {
   }
 }
 
-const bufferPool: BufferPool = new BufferPool();
+export const bufferPool: BufferPool = new BufferPool();
 
 /** One block; `start` to `end` is what was read and not yet parsed. */
 export class Block {

@@ -12,10 +12,12 @@ export const transferLimits = {
   blockBytes: 672 * KiB,
   /** Blocks of one connection: one being filled, one being written, one in reserve. */
   blocks: 3,
-  /** Content read and sent at a time. */
-  sendBatchBytes: 512 * KiB,
-  /** Such batches under way in one transfer: being read, being sent, waiting for the socket. */
-  sendBatches: 3,
+  /** Content read and sent at a time, while the pool has room. */
+  sendBatchBytes: 1 * MiB,
+  /** Such batches under way in one transfer: one being read, one being sent. */
+  sendBatches: 2,
+  /** Content read and sent at a time when the pool has no room. */
+  firstBatchBytes: 128 * KiB,
   /** Bytes queued on a socket before bulk frames wait for it to drain. */
   sendQueueBytes: 1 * MiB,
   /** Bytes of answers queued for a peer that doesn't read; more ends the connection. */

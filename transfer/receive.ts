@@ -17,7 +17,7 @@ import { Believed } from './believed.ts';
 import { transferLimits } from './limits.ts';
 import { ReceiveLane } from './receive-lane.ts';
 import type { Request } from './request.ts';
-import { sha256Of } from './send.ts';
+import { sha256Of } from './sha256.ts';
 import { Signal } from './signal.ts';
 import type { ChunkSink } from './storage.ts';
 

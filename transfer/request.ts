@@ -3,6 +3,7 @@
 import { Conversation, type Speaker } from '../protocol/conversation.ts';
 import { type FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { ChunkFrame, ControlFrame, Frame, FrameOf } from '../protocol/frames.ts';
+import type { ChunkBatch } from './chunk-batch.ts';
 import type { SendingFigures } from './flow.ts';
 import type { Block } from './input-buffer.ts';
 
@@ -23,6 +24,8 @@ export interface Carrier {
     sums: readonly bigint[],
     onWritten?: OnWritten,
   ): Promise<void>;
+  /** Waits for the in-flight limit, then says chunks that are framed already; settles as `sayChunks`. */
+  sayBatch(request: number, batch: ChunkBatch, onWritten: OnWritten): Promise<void>;
   /** Bulk payload bytes are done with. */
   consumed(bytes: number): void;
   pin(): Block;
@@ -138,6 +141,13 @@ export class Request {
   ): Promise<void> {
     if (this.over) return;
     await this.carrier.sayChunks(this.id, indexes, slices, sums, onWritten);
+    this.progressed();
+  }
+
+  /** Sends the chunks of a batch, which may be filled anew when the promise settles. */
+  async sayBatch(batch: ChunkBatch, onWritten: OnWritten): Promise<void> {
+    if (this.over) return;
+    await this.carrier.sayBatch(this.id, batch, onWritten);
     this.progressed();
   }
 

@@ -28,6 +28,10 @@ export interface ChunkSource {
    * order, and again only from what was not released.
    */
   read(buffer: Uint8Array, positionBytes: number): Promise<number>;
+  /** The same into several buffers, one after another, where the storage has one call for that. */
+  readonly readv?:
+    | ((buffers: readonly Uint8Array[], positionBytes: number) => Promise<number>)
+    | undefined;
   /** Bytes before `positionBytes` will not be read again. */
   release(positionBytes: number): void;
   /** Whether the source still is the version that was opened. */

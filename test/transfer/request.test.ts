@@ -26,6 +26,10 @@ class Notes implements Carrier {
     this.said.push(frame.type);
   }
 
+  async sayBatch(): Promise<void> {
+    this.said.push('chunk');
+  }
+
   async sayChunks(): Promise<void> {
     this.said.push('chunk');
   }

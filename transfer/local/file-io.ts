@@ -1,8 +1,9 @@
 /** Positional reads and writes on descriptors, off the calling thread, that never stop halfway. */
-import { close, fdatasync, ftruncate, read, writev } from 'node:fs';
+import { close, fdatasync, ftruncate, read, readv, writev } from 'node:fs';
 import { promisify } from 'node:util';
 
 const readOnce = promisify(read);
+const readvOnce = promisify(readv);
 const writevOnce = promisify(writev);
 
 /** Settle when the thread pool has done it; reject with errno errors. */
@@ -27,22 +28,47 @@ export async function readFully(fd: number, buffer: Uint8Array, position: number
   return done;
 }
 
+/** Reads until all buffers are full, one after another, or the file ends; gives the bytes read. */
+export async function readvFully(
+  fd: number,
+  buffers: readonly Uint8Array[],
+  position: number,
+): Promise<number> {
+  let done = 0;
+  for (let rest = buffers; rest.length > 0; ) {
+    const { bytesRead } = await readvOnce(fd, rest, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+    rest = without(rest, bytesRead);
+  }
+  return done;
+}
+
 /** Writes all slices one after another from `position` on. */
 export async function writeFully(
   fd: number,
   slices: readonly Uint8Array[],
   position: number,
 ): Promise<void> {
-  let rest = slices.filter((slice) => slice.byteLength > 0);
   let at = position;
-  while (rest.length > 0) {
-    let { bytesWritten } = await writevOnce(fd, rest, at);
-    at += bytesWritten;
+  for (let rest = slices; rest.length > 0; ) {
     // A write may end anywhere without an error: the next one then says why.
-    while (rest[0] !== undefined && bytesWritten >= rest[0].byteLength) {
-      bytesWritten -= rest[0].byteLength;
-      rest = rest.slice(1);
-    }
-    if (rest[0] !== undefined) rest = [rest[0].subarray(bytesWritten), ...rest.slice(1)];
+    const { bytesWritten } = await writevOnce(fd, rest, at);
+    at += bytesWritten;
+    rest = without(rest, bytesWritten);
   }
+}
+
+/** What is left of `buffers` after their first `bytes`; no empty one comes first. */
+function without(buffers: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let passed = bytes;
+  let first = 0;
+  for (; first < buffers.length; first += 1) {
+    const { byteLength } = buffers[first] as Uint8Array;
+    if (passed < byteLength) break;
+    passed -= byteLength;
+  }
+  const rest = buffers.slice(first);
+  if (passed > 0) rest[0] = (rest[0] as Uint8Array).subarray(passed);
+  return rest;
 }

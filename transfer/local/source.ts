@@ -5,7 +5,7 @@ import { Writer } from '../../protocol/bytes.ts';
 import { modeMask } from '../../protocol/entry.ts';
 import type { ChunkSource } from '../storage.ts';
 import { storageError } from './errors.ts';
-import { closeFile, readFully } from './file-io.ts';
+import { closeFile, readFully, readvFully } from './file-io.ts';
 
 const statFile = promisify(fstat);
 /** Time stamps move in steps: a file that changed just now could change again under the same one. */
@@ -74,6 +74,14 @@ export class FileSource implements ChunkSource {
   async read(buffer: Uint8Array, positionBytes: number): Promise<number> {
     try {
       return await readFully(this.#opened.fd, buffer, positionBytes);
+    } catch (error) {
+      throw storageError(error, this.#path);
+    }
+  }
+
+  async readv(buffers: readonly Uint8Array[], positionBytes: number): Promise<number> {
+    try {
+      return await readvFully(this.#opened.fd, buffers, positionBytes);
     } catch (error) {
       throw storageError(error, this.#path);
     }

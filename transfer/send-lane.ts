@@ -1,0 +1,304 @@
+/** One connection's part in sending a file: what is wanted of it, and the batches that go out. */
+import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
+import type { Level } from '../protocol/frames/requests.ts';
+import type { Complete, Working } from '../protocol/frames/transfer.ts';
+import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
+import { limits, segmentBytes } from '../protocol/limits.ts';
+import { type Range, RangeSet, unbounded } from '../protocol/ranges.ts';
+import { ChunkBatch } from './chunk-batch.ts';
+import { bufferPool } from './input-buffer.ts';
+import { transferLimits } from './limits.ts';
+import type { Request } from './request.ts';
+import type { Sending } from './send.ts';
+import { sha256Of } from './sha256.ts';
+import { Signal } from './signal.ts';
+import { sourceChanged } from './source-changed.ts';
+import { SourceChecksums, sumsPage } from './source-checksums.ts';
+import { whileWorking } from './working.ts';
+
+interface CompareJob extends Range {
+  readonly level: Level;
+}
+
+export class SendLane {
+  readonly #sending: Sending;
+  readonly #request: Request;
+  readonly #wanted = new RangeSet();
+  readonly #wake = new Signal();
+  readonly #compareWake = new Signal();
+  /** Batches that wait to be filled. */
+  readonly #free: ChunkBatch[] = [];
+  #pooledBytes = 0;
+  /** Settles when the batch begun last has left: batches leave in the order of the file. */
+  #before: Promise<void> = Promise.resolve();
+  #jobs: CompareJob[] = [];
+  #checksums: SourceChecksums | undefined;
+  #comparing = false;
+  #round = 0;
+  #endedRound = 0;
+  #last = false;
+  #underWay = 0;
+  #complete: Complete | undefined;
+  #failure: FerryError | undefined;
+
+  constructor(sending: Sending, request: Request) {
+    this.#sending = sending;
+    this.#request = request;
+  }
+
+  get #over(): boolean {
+    return this.#complete !== undefined || this.#failure !== undefined;
+  }
+
+  async run(): Promise<Complete> {
+    this.#request.listen({
+      onFrame: (frame, bulkBytes) => this.#hear(frame, bulkBytes),
+      onFailed: (error) => this.#fail(error),
+    });
+    this.#makeBatches();
+    try {
+      await Promise.all([this.#sendLoop(), this.#compareLoop()]);
+    } finally {
+      bufferPool.give(this.#pooledBytes);
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#complete as Complete;
+  }
+
+  /** One small batch is always there; large ones while the pool has room, no more than the file needs. */
+  #makeBatches(): void {
+    const { source, options, chunks } = this.#sending;
+    const { sendBatches, firstBatchBytes } = transferLimits;
+    const { batchBytes = transferLimits.sendBatchBytes } = options;
+    const chunksIn = (bytes: number): number =>
+      Math.min(chunks, Math.max(1, Math.floor(bytes / options.chunkBytes)));
+    const capacity = chunksIn(batchBytes);
+    const bytes = ChunkBatch.bytesFor(options.chunkBytes, capacity);
+    const most = source.rewindable ? Math.min(sendBatches, Math.ceil(chunks / capacity)) : 1;
+    while (this.#free.length < most && bufferPool.take(bytes)) {
+      this.#pooledBytes += bytes;
+      this.#free.push(new ChunkBatch(options.chunkBytes, capacity));
+    }
+    if (this.#free.length === 0 && chunks > 0) {
+      this.#free.push(new ChunkBatch(options.chunkBytes, chunksIn(firstBatchBytes)));
+    }
+  }
+
+  #fail(error: unknown): void {
+    const failure =
+      error instanceof FerryError
+        ? error
+        : new TransferError('internal', 'Reading failed unexpectedly.', { cause: error });
+    this.#failure ??= failure;
+    this.#request.fail(failure);
+    this.#wake.notify();
+    this.#compareWake.notify();
+  }
+
+  #hear(frame: ControlFrame, bulkBytes: number): void {
+    const { options, source } = this.#sending;
+    this.#request.carrier.consumed(bulkBytes);
+    switch (frame.type) {
+      case 'want':
+        this.#hearWant(frame);
+        return;
+      case 'compare':
+        for (const range of frame.ranges) this.#jobs.push({ level: frame.level, ...range });
+        this.#checkHeld(this.#jobs.length);
+        this.#compareWake.notify();
+        return;
+      case 'have':
+        // A stream keeps the segment that its receiver may ask about chunk by chunk.
+        source.release(Math.floor(frame.durable / segmentBytes) * segmentBytes);
+        options.onHave?.(frame.received);
+        return;
+      case 'working':
+        options.onWorking?.(frame);
+        return;
+      case 'complete':
+        this.#complete = frame;
+        this.#wake.notify();
+        this.#compareWake.notify();
+        return;
+      default:
+        throw new ProtocolError('protocol', `A ${frame.type} frame makes no sense in a transfer.`);
+    }
+  }
+
+  #hearWant(want: FrameOf<'want'>): void {
+    const { round, last, ranges } = want;
+    this.#sending.options.onWant?.(want);
+    const { chunks, source } = this.#sending;
+    for (const { start, end } of ranges) {
+      // Where a stream ended the receiver can't know before it is told.
+      if (start >= chunks && source.size !== undefined) {
+        throw new ProtocolError('protocol', 'A chunk past the end of the file is wanted.');
+      }
+      this.#wanted.add(start, Math.min(end, chunks));
+    }
+    this.#checkHeld(this.#wanted.rangeCount);
+    this.#round = round;
+    this.#last = last;
+    this.#wake.notify();
+  }
+
+  #checkHeld(count: number): void {
+    if (count > transferLimits.rangesHeld) {
+      throw new ProtocolError('protocol', 'Too many ranges are wanted at once.');
+    }
+  }
+
+  // ---- chunks --------------------------------------------------------------------------------
+
+  async #sendLoop(): Promise<void> {
+    try {
+      while (!this.#over) {
+        if (!this.#wanted.empty && this.#free.length > 0) this.#startBatch();
+        else if (this.#owesEnd()) await this.#sayEnd();
+        else await this.#wake.wait();
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #owesEnd(): boolean {
+    return this.#wanted.empty && this.#underWay === 0 && this.#round > this.#endedRound;
+  }
+
+  #startBatch(): void {
+    const batch = this.#free.pop() as ChunkBatch;
+    const range = this.#wanted.takeFirst(batch.capacity) as Range;
+    this.#underWay += 1;
+    this.#before = this.#sendBatch(range, batch, this.#before)
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#underWay -= 1;
+        this.#free.push(batch);
+        this.#wake.notify();
+      });
+  }
+
+  /** Reads at once, and sends after what came `before`. */
+  async #sendBatch(range: Range, batch: ChunkBatch, before: Promise<void>): Promise<void> {
+    const { options } = this.#sending;
+    const bytes = await this.#read(batch, range);
+    batch.seal(this.#request.id, range.start, bytes, options.checksums);
+    this.#sending.hash(range.start * options.chunkBytes, batch.payloads());
+    await before;
+    let repeats = this.#sending.leaving(range.start, batch.sums);
+    await this.#request.sayBatch(batch, (written) => {
+      options.onSent?.(written, repeats);
+      repeats = 0;
+    });
+  }
+
+  /** Fills the batch with the chunks of `range`; gives fewer bytes only where the file ends. */
+  async #read(batch: ChunkBatch, range: Range): Promise<number> {
+    const { source, options, sizeBytes } = this.#sending;
+    const position = range.start * options.chunkBytes;
+    const most = (range.end - range.start) * options.chunkBytes;
+    const expected = sizeBytes === undefined ? most : Math.min(most, sizeBytes - position);
+    const reading = batch.fill(source, position, expected);
+    // A stream's producer may take its time: meanwhile the receiver hears that we are alive.
+    const bytes = source.rewindable
+      ? await reading
+      : await whileWorking(() => [this.#request], 'waiting', reading);
+    if (bytes < expected) {
+      if (sizeBytes !== undefined) throw sourceChanged();
+      this.#sending.foundEnd(position + bytes);
+      this.#wanted.remove(this.#sending.chunks, unbounded);
+    }
+    return bytes;
+  }
+
+  #working(working: Working): void {
+    this.#request.progressed();
+    this.#request.say({ type: 'working', request: this.#request.id, ...working });
+    this.#sending.options.onWorking?.(working);
+  }
+
+  async #sayEnd(): Promise<void> {
+    const { source, sizeBytes, options } = this.#sending;
+    const round = this.#round;
+    if (!(await source.unchanged())) throw sourceChanged();
+    let digest: bigint | undefined;
+    let sha256: Uint8Array | undefined;
+    if (this.#last) {
+      digest = await this.#digest();
+      if (options.sha256 && this.#round === round) sha256 = await this.#sha256();
+      if (!(await source.unchanged())) throw sourceChanged();
+    }
+    // Something new was wanted meanwhile: this round's end will be the end of that one.
+    if (this.#round !== round || this.#over) return;
+    this.#endedRound = round;
+    const size = sizeBytes ?? 0;
+    this.#request.say({ type: 'end', request: this.#request.id, round, size, digest, sha256 });
+  }
+
+  // ---- checksums -----------------------------------------------------------------------------
+
+  async #compareLoop(): Promise<void> {
+    try {
+      while (!this.#over) {
+        const job = this.#jobs.shift();
+        if (job === undefined) {
+          await this.#compareWake.wait();
+          continue;
+        }
+        this.#comparing = true;
+        await this.#compare(job);
+        this.#comparing = false;
+        this.#wake.notify();
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #compare({ level, start, end }: CompareJob): Promise<void> {
+    const { chunks } = this.#sending;
+    if (end > SourceChecksums.count(level, chunks)) {
+      throw new ProtocolError('protocol', 'Checksums past the end are asked for.');
+    }
+    this.#checksums ??= this.#newChecksums();
+    for (let first = start; first < end && !this.#over; first += sumsPage) {
+      const last = Math.min(end, first + sumsPage);
+      const checksums = await this.#checksums.of(level, first, last, chunks);
+      const request = this.#request.id;
+      await this.#request.sayBulk({ type: 'sums', request, level, first, checksums, last: false });
+    }
+  }
+
+  #newChecksums(): SourceChecksums {
+    const { source, options, ledger } = this.#sending;
+    return new SourceChecksums(source, options.chunkBytes, ledger);
+  }
+
+  async #digest(): Promise<bigint | undefined> {
+    const round = this.#round;
+    while ((this.#jobs.length > 0 || this.#comparing) && !this.#over) {
+      await this.#wake.wait();
+      // What differs is wanted again, and needn't wait for the rest of the comparison.
+      if (this.#round !== round) return undefined;
+    }
+    const { ledger, chunks, sizeBytes, options } = this.#sending;
+    const total = sizeBytes ?? 0;
+    const checksums = this.#newChecksums();
+    for (const { start, end } of ledger.held.gaps(0, chunks)) {
+      for (let first = start; first < end && !this.#over; first += limits.segmentChunks) {
+        await checksums.chunks(first, Math.min(end, first + limits.segmentChunks));
+        this.#working({ phase: 'hashing', done: first * options.chunkBytes, total });
+      }
+    }
+    return ledger.digest(total, options.chunkBytes);
+  }
+
+  async #sha256(): Promise<Uint8Array> {
+    const { source, sizeBytes = 0 } = this.#sending;
+    if (!source.rewindable) return this.#sending.hashed;
+    return await sha256Of(source, sizeBytes, (done) =>
+      this.#working({ phase: 'hashing', done, total: sizeBytes }),
+    );
+  }
+}
