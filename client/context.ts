@@ -26,8 +26,11 @@ const severalFromMs = 10;
 const several = 4;
 
 /** How many connections a file of this size gets. */
-export function connectionsFor({ options, session }: Context, sizeBytes: number): number {
+export async function connectionsFor(
+  { options, session }: Context,
+  sizeBytes: number,
+): Promise<number> {
   if (options.connections !== undefined) return options.connections;
-  const isFar = session.roundTripMs >= severalFromMs;
-  return isFar && sizeBytes >= severalFromBytes ? several : 1;
+  if (sizeBytes < severalFromBytes) return 1;
+  return (await session.isFurtherThan(severalFromMs)) ? several : 1;
 }

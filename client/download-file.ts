@@ -53,7 +53,7 @@ class Downloading {
 
   async run(): Promise<void> {
     const { session } = this.#context;
-    const connections = connectionsFor(this.#context, this.#file.size);
+    const connections = await connectionsFor(this.#context, this.#file.size);
     try {
       const received =
         connections === 1

@@ -18,6 +18,8 @@ import type { ConnectOptions } from './transfer-options.ts';
 
 const firstDelayMs = 1_000;
 const longestDelayMs = 30_000;
+/** Asked for before the way is called long. */
+const roundTrips = 5;
 
 export class Session {
   readonly #remote: Remote;
@@ -58,9 +60,21 @@ export class Session {
     return { remote: this.#remote, options: this.#options };
   }
 
-  /** Time that a question and its answer take, as last measured. */
-  get roundTripMs(): number {
-    return this.#connection?.roundTripMs ?? 0;
+  /**
+   * Whether a question and its answer take so long. One long round trip may have met a busy machine,
+   * so it takes a few.
+   */
+  async isFurtherThan(roundTripMs: number): Promise<boolean> {
+    const connection = await this.connection();
+    const isFar = (): boolean => (connection.roundTripMs ?? 0) >= roundTripMs;
+    for (let i = 0; i < roundTrips && isFar(); i += 1) {
+      const answered = new Promise<void>((resolve) => {
+        connection.onRoundTrip = () => resolve();
+      });
+      connection.ping();
+      await Promise.race([answered, connection.closed]);
+    }
+    return isFar();
   }
 
   /** Ends everything under way when `signal` is aborted; undefined ends that arrangement. */

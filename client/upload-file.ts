@@ -77,7 +77,7 @@ export class FileUpload {
     };
     const sending = new Sending(source, sendOptions);
     try {
-      const connections = this.#connections();
+      const connections = await this.#connections();
       const complete =
         connections === 1
           ? await this.#context.session.run((connection) => this.#send(sending, connection, 1))
@@ -95,9 +95,9 @@ export class FileUpload {
     }
   }
 
-  #connections(): number {
+  async #connections(): Promise<number> {
     const { rewindable, size } = this.#source;
-    return rewindable ? connectionsFor(this.#context, size ?? 0) : 1;
+    return rewindable ? await connectionsFor(this.#context, size ?? 0) : 1;
   }
 
   async #send(sending: Sending, connection: Connection, connections: number): Promise<Complete> {

@@ -83,7 +83,7 @@ export class Connection implements Carrier {
   #resolveReady: (hello: Hello) => void = () => undefined;
   #rejectReady: (error: Error) => void = () => undefined;
   #resolveClosed: (error: FerryError | undefined) => void = () => undefined;
-  /** Round trip of the greeting, then of the latest ping; undefined before. */
+  /** Shortest round trip so far, of the greeting or a ping; undefined before. */
   roundTripMs: number | undefined;
   /** Told of each answered ping. */
   onRoundTrip: (ms: number) => void = () => undefined;
@@ -255,11 +255,11 @@ export class Connection implements Carrier {
         return;
       case 'pong': {
         const saidAtMs = this.#pings.get(frame.token);
-        if (saidAtMs !== undefined) {
-          this.roundTripMs = performance.now() - saidAtMs;
-          this.onRoundTrip(this.roundTripMs);
-        }
+        if (saidAtMs === undefined) return;
         this.#pings.delete(frame.token);
+        const tookMs = performance.now() - saidAtMs;
+        this.roundTripMs = Math.min(tookMs, this.roundTripMs ?? tookMs);
+        this.onRoundTrip(tookMs);
         return;
       }
       case 'credit':

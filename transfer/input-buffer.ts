@@ -143,7 +143,19 @@ export class InputBuffer {
   /** A read filled the whole space: more is waiting, so larger blocks will help. */
   #grow(): void {
     const { blockBytes, blocks } = transferLimits;
-    if (this.#blocks.length < blocks && this.#pool.take(blockBytes)) this.#add(blockBytes, true);
+    const large = this.#blocks.filter(({ bytes }) => bytes.length >= blockBytes).length;
+    if (large < blocks && this.#pool.take(blockBytes)) this.#add(blockBytes, true);
+    else if (large >= blocks) this.#dropSmall();
+  }
+
+  /** A small block among large ones would take its turn, and make small reads and writes. */
+  #dropSmall(): void {
+    const { blockBytes } = transferLimits;
+    this.#blocks = this.#blocks.filter((block) => {
+      if (block.bytes.length >= blockBytes || !this.#isFree(block)) return true;
+      if (block.pooled) this.#pool.give(block.bytes.length);
+      return false;
+    });
   }
 
   /** Sees to it that the frame under way fits behind the current block's start. */

@@ -8,7 +8,7 @@ import { transferLimits } from './limits.ts';
 import type { Receiving } from './receive.ts';
 import type { Listener, Request } from './request.ts';
 
-/** Contiguous chunks that arrived together, on their way to the sink. */
+/** Contiguous chunks in one block, on their way to the sink. */
 interface Run {
   readonly first: number;
   readonly block: Block;
@@ -26,6 +26,7 @@ export class ReceiveLane implements Listener {
   #endedRound = 0;
   #askedLast = false;
   #run: Run | undefined;
+  #writes = 0;
 
   constructor(request: Request, receiving: Receiving) {
     this.request = request;
@@ -115,6 +116,7 @@ export class ReceiveLane implements Listener {
     const fits =
       run !== undefined &&
       index === run.first + run.slices.length &&
+      payload.buffer === run.block.bytes.buffer &&
       run.slices.length < this.#receiving.sink.runChunks;
     if (fits) {
       run.slices.push(payload);
@@ -132,19 +134,23 @@ export class ReceiveLane implements Listener {
     };
   }
 
+  /** What comes while a write is under way forms the next one. */
   onReadEnd(): void {
-    this.#flush();
+    if (this.#writes === 0) this.#flush();
   }
 
   #flush(): void {
     const run = this.#run;
     if (run === undefined) return;
     this.#run = undefined;
+    this.#writes += 1;
     const { carrier } = this.request;
     void this.#receiving.write(run.first, run.slices, run.sums).finally(() => {
+      this.#writes -= 1;
       carrier.unpin(run.block);
       carrier.consumed(run.bytes);
       this.request.progressed();
+      this.onReadEnd();
     });
   }
 
