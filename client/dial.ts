@@ -102,7 +102,9 @@ function notConnected({ scheme, host, port }: Remote, cause: NodeJS.ErrnoExcepti
     cause.code ?? (cause as { errors?: NodeJS.ErrnoException[] }).errors?.[0]?.code ?? '';
   const cut = 'it was cut off before anything was said';
   const inHandshake =
-    scheme === 'ferry' ? `${cut}; does that daemon serve plain TCP (ferry+tcp://)?` : cut;
+    scheme === 'ferry'
+      ? `${cut}; does that daemon serve plain TCP (ferry+tcp://), or not allow this address?`
+      : `${cut}; does that daemon not allow this address?`;
   const reasons: Record<string, string> = {
     ECONNRESET: inHandshake,
     ERR_SSL_WRONG_VERSION_NUMBER: inHandshake,
@@ -131,7 +133,7 @@ function notGreeted({ scheme, host, port }: Remote, error: FerryError): FerryErr
   if (error.failure !== 'connection-lost' && error.failure !== 'timeout') return error;
   return new FerryError(
     'never-connected',
-    `${host}:${port} closed the connection without a greeting: is that ferryd, and does it serve ${scheme === 'ferry' ? 'TLS' : 'plain TCP; with TLS it is ferry://'}?`,
+    `${host}:${port} closed the connection without a greeting: is that ferryd, does it allow this address, and serve ${scheme === 'ferry' ? 'TLS' : 'plain TCP; with TLS it is ferry://'}?`,
     { cause: error },
   );
 }

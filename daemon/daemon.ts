@@ -9,15 +9,18 @@ import type { Storage } from '../transfer/storage.ts';
 import { AllowList } from './allow-list.ts';
 import { Benches } from './benches.ts';
 import { type Identity, loadIdentity } from './certificate.ts';
+import { Counts } from './counts.ts';
 import { type DaemonLimits, daemonLimits } from './limits.ts';
 import { type Note, noteName, pairingLink } from './link.ts';
 import type { Logger } from './log.ts';
-import type { DaemonOptions } from './options.ts';
+import type { MetricsServer } from './metrics-server.ts';
+import { type DaemonOptions, loopback } from './options.ts';
 import { MemoryRegistry } from './registry.ts';
 import { Service } from './serve.ts';
 import { Server } from './server.ts';
 import { changesOf } from './settings.ts';
 import { Shares } from './shares.ts';
+import { timed } from './timed-storage.ts';
 import { Tokens } from './tokens.ts';
 import type { ShareOption } from './values.ts';
 
@@ -49,16 +52,22 @@ export async function startDaemon(
   const tokens = await Tokens.open(stateFolder, log);
   tokens.configure(options.grants);
   const identity = await identityOf(options, stateFolder);
-  const shares = new Shares(await openShares(options, log));
+  const counts = new Counts();
+  const shares = new Shares(await openShares(options, counts, log));
   try {
     const benches = new Benches(shares, limits, cpuUs);
-    const service = new Service(shares, new MemoryRegistry(), log, benches);
+    const service = new Service(shares, new MemoryRegistry(), log, benches, counts);
     const { listen } = options;
     const host = listen.host ?? (options.plain ? '127.0.0.1' : '::');
     const allow = new AllowList(options.allow);
     const { port } = listen;
-    const server = new Server(service, tokens, { host, port, identity, limits, allow }, log);
-    const address = await server.listen();
+    const how = { host, port, identity, limits, counts, allow };
+    const server = new Server(service, tokens, how, log);
+    const metrics = await metricsOf(options, { counts, server, service, log });
+    const address = await server.listen().catch(async (error: unknown) => {
+      await metrics?.close();
+      throw error;
+    });
     tokens.onChange = () => server.dropRevoked();
     const note = { host: address.address, port: address.port, plain: options.plain };
     noteAddress(stateFolder, note, options.tlsCert && path.resolve(options.tlsCert));
@@ -78,6 +87,7 @@ export async function startDaemon(
       async stop() {
         log.info({ event: 'stopping' }, 'stopping');
         await server.stop();
+        await metrics?.close();
         await service.settled();
         await shares.close();
         tokens.close();
@@ -89,6 +99,36 @@ export async function startDaemon(
     await shares.close();
     throw error;
   }
+}
+
+interface Observed {
+  readonly counts: Counts;
+  readonly server: Server;
+  readonly service: Service;
+  readonly log: Logger;
+}
+
+/** Serves what is observed, where that is wanted: it loads what nothing else needs. */
+async function metricsOf(
+  { metrics: where }: DaemonOptions,
+  { counts, server, service, log }: Observed,
+): Promise<MetricsServer | undefined> {
+  if (where === undefined) return undefined;
+  const { startMetrics } = await import('./metrics-server.ts');
+  const watched = {
+    counts,
+    connections: () => server.connections,
+    openRequests: () => service.openRequests,
+  };
+  const metrics = await startMetrics(watched, {
+    host: where.host ?? '127.0.0.1',
+    port: where.port,
+    isHealthy: () => server.isListening,
+    allows: (address) => loopback.test(address) || server.allows(address),
+  });
+  const { address: host, port } = metrics.address;
+  log.info({ event: 'metrics', host, port }, `metrics on ${host}:${port}`);
+  return metrics;
 }
 
 /** What can change while the daemon runs. */
@@ -136,7 +176,8 @@ export async function identityOf(
 }
 
 async function openShares(
-  { shares, durability, partialAgeDays }: DaemonOptions,
+  { shares, durability, partialAgeDays, metrics }: DaemonOptions,
+  counts: Counts,
   log: Logger,
 ): Promise<Map<string, Storage>> {
   refuseOverlaps(shares);
@@ -151,7 +192,11 @@ async function openShares(
         executor: 'worker',
         lock: !readOnly,
       });
-      opened.set(name, storage);
+      const isTimed = metrics !== undefined && !readOnly;
+      opened.set(
+        name,
+        isTimed ? timed(storage, (seconds) => counts.onCommitted(seconds)) : storage,
+      );
       log.info({ event: 'share', share: name || '/', folder, readOnly }, 'serving');
     }
     return opened;

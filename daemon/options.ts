@@ -128,7 +128,8 @@ async function explained(
   return lines.map(({ text }) => text).join('\n');
 }
 
-const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
+/** Addresses of this machine itself. */
+export const loopback: RegExp = /^(?:::ffff:)?(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
 /** Settings that are right one by one and wrong together. */
 function* contradictions(

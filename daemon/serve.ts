@@ -7,7 +7,9 @@ import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
 import { Access } from './access.ts';
 import { Benches } from './benches.ts';
+import { Counts } from './counts.ts';
 import { Downloads } from './downloads.ts';
+import { FloodGate } from './flood-gate.ts';
 import { type Grant, ownedBy, type Peer } from './grant.ts';
 import type { Logger } from './log.ts';
 import type { TransferRegistry } from './registry.ts';
@@ -19,9 +21,12 @@ import { type Summary, Uploads } from './uploads.ts';
 const pageOverheadBytes = 16;
 
 export class Service {
+  /** Where what happens is counted. */
+  readonly counts: Counts;
   readonly #shares: Shares;
   readonly #results = new OperationResults();
   readonly #log: Logger;
+  readonly #flood: FloodGate;
   readonly #uploads: Uploads;
   readonly #downloads: Downloads;
   readonly #benches: Benches;
@@ -32,9 +37,12 @@ export class Service {
     registry: TransferRegistry,
     log: Logger,
     benches = new Benches(shares),
+    counts = new Counts(),
   ) {
+    this.counts = counts;
     this.#shares = shares;
     this.#log = log;
+    this.#flood = new FloodGate(log);
     this.#uploads = new Uploads(shares, registry, this.#results, log);
     this.#downloads = new Downloads(shares);
     this.#benches = benches;
@@ -49,6 +57,11 @@ export class Service {
   /** Settles when every request that was begun has come to its end. */
   async settled(): Promise<void> {
     await Promise.all(this.#serving);
+    this.#flood.close();
+  }
+
+  get openRequests(): number {
+    return this.#serving.size;
   }
 
   /** Serves a request in the background; `settled` waits for it. */
@@ -60,37 +73,43 @@ export class Service {
   /** Serves one request from the frame that opened it to its end. */
   async serve(request: Request, frame: ControlFrame, peer: Peer): Promise<void> {
     const startedAtMs = performance.now();
-    const log = this.#log.child({
-      peer: peer.address,
-      token: peer.grant.name,
-      request: frame.type,
-    });
+    const secondsSoFar = (): number => Math.round(performance.now() - startedAtMs) / 1000;
+    const who = { peer: peer.address, token: peer.grant.name, request: frame.type };
     // Until a handler listens in its own way, all that may come is the end.
     request.listen({ onFrame: () => undefined, onFailed: () => undefined });
     try {
       const summary = await this.#answer(request, frame, peer.grant);
+      this.counts.ended(frame.type, 'ok');
       if (summary === undefined) return;
-      const seconds = Math.round(performance.now() - startedAtMs) / 1000;
-      log[isQuestion(frame) ? 'debug' : 'info'](
-        { event: frame.type, ...summary, seconds },
+      this.#log[isQuestion(frame) ? 'debug' : 'info'](
+        { ...who, event: frame.type, ...summary, seconds: secondsSoFar() },
         frame.type,
       );
     } catch (error) {
-      this.#refuse(request, frame, error, log);
+      this.counts.ended(frame.type, error instanceof FerryError ? error.failure : 'internal');
+      this.#refuse(request, frame, error, { ...who, seconds: secondsSoFar() });
     }
   }
 
-  #refuse(request: Request, frame: ControlFrame, error: unknown, log: Logger): void {
-    const path = 'path' in frame ? frame.path : undefined;
-    if (error instanceof FerryError) {
-      request.fail(error);
-      const { failure, message } = error;
-      const level = isQuestion(frame) ? 'debug' : 'info';
-      log[level]({ event: 'failed', path, failure, reason: message }, `${frame.type} failed`);
+  #refuse(
+    request: Request,
+    frame: ControlFrame,
+    error: unknown,
+    who: { readonly peer: string; readonly seconds: number },
+  ): void {
+    const path = pathOf(frame);
+    const { receivedBytes, sentBytes } = request.traffic;
+    const what = { ...who, event: 'failed', path, bytes: receivedBytes + sentBytes };
+    if (!(error instanceof FerryError)) {
+      request.fail(new TransferError('internal', 'Something unexpected went wrong in the daemon.'));
+      this.#log.error({ ...what, err: error }, `${frame.type} failed unexpectedly`);
       return;
     }
-    request.fail(new TransferError('internal', 'Something unexpected went wrong in the daemon.'));
-    log.error({ event: 'failed', path, err: error }, `${frame.type} failed unexpectedly`);
+    request.fail(error);
+    const { failure, message: reason } = error;
+    const line = { ...what, failure, reason };
+    if (isQuestion(frame)) this.#log.debug(line, `${frame.type} failed`);
+    else this.#flood.say('info', `failed: ${failure}`, line, `${frame.type} failed`);
   }
 
   async #answer(request: Request, frame: ControlFrame, grant: Grant): Promise<Summary | undefined> {
@@ -170,6 +189,13 @@ export class Service {
     await request.sayBulk({ type: 'entries', request: request.id, last: true, entries: [] });
     return { path, result: 'ok', bytes: 0 };
   }
+}
+
+/** What a request is about, for the log. */
+function pathOf(frame: ControlFrame): string | undefined {
+  if ('path' in frame) return frame.path;
+  if ('base' in frame) return frame.base;
+  return 'from' in frame ? frame.from : undefined;
 }
 
 /** Whether a request only asks, so that its outcome is of little interest. */

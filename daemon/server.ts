@@ -2,21 +2,21 @@
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
-import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
+import { type FailureName, FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import { unbound } from '../transfer/channel.ts';
 import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
 import type { Channel, Verifier } from '../transfer/handshake.ts';
 import { InputBuffer } from '../transfer/input-buffer.ts';
 import { readInto } from './accepted.ts';
-import { Admissions, type Place } from './admissions.ts';
 import type { AllowList } from './allow-list.ts';
 import type { Identity } from './certificate.ts';
+import { Counts } from './counts.ts';
+import { Doorkeeper, type Keyring } from './doorkeeper.ts';
 import { FloodGate } from './flood-gate.ts';
-import type { Grant } from './grant.ts';
 import { type DaemonLimits, defaultLimits } from './limits.ts';
+import { cannotListen } from './listening.ts';
 import type { Logger } from './log.ts';
-import { Penalties } from './penalties.ts';
 import { secure } from './secure.ts';
 import type { Service } from './serve.ts';
 
@@ -27,16 +27,12 @@ export interface ServerOptions {
   /** Undefined: plain TCP. */
   readonly identity: Identity | undefined;
   readonly limits?: Partial<DaemonLimits>;
+  /** Where what happens is counted. */
+  readonly counts?: Counts;
   /** Undefined: everyone may connect. */
   readonly allow?: AllowList;
   /** Time for requests under way to come to their end when the daemon stops. */
   readonly graceMs?: number | undefined;
-}
-
-/** Who may come in. */
-export interface Keyring {
-  /** The grant of a token that is valid now. */
-  find(id: Uint8Array): Grant | undefined;
 }
 
 interface Guest {
@@ -47,6 +43,8 @@ interface Guest {
 }
 
 const defaultGraceMs = 3_000;
+const usualEnds: ReadonlySet<FailureName> = new Set(['connection-lost', 'stopping']);
+const refusals: ReadonlySet<FailureName> = new Set(['authentication', 'connections']);
 
 export class Server {
   readonly #service: Service;
@@ -55,9 +53,9 @@ export class Server {
   readonly #limits: { -readonly [K in keyof DaemonLimits]: DaemonLimits[K] };
   readonly #log: Logger;
   readonly #flood: FloodGate;
+  readonly #counts: Counts;
   readonly #server: net.Server;
-  readonly #admissions: Admissions;
-  readonly #penalties: Penalties;
+  readonly #doorkeeper: Doorkeeper;
   readonly #guests = new Set<Guest>();
   /** Names this run of the daemon. */
   readonly #session = randomBytes(16);
@@ -68,9 +66,10 @@ export class Server {
     this.#options = options;
     this.#log = log;
     this.#flood = new FloodGate(log);
+    this.#counts = options.counts ?? new Counts();
     this.#limits = { ...defaultLimits, ...options.limits };
-    this.#admissions = new Admissions(this.#limits);
-    this.#penalties = new Penalties(this.#limits);
+    this.#doorkeeper = new Doorkeeper(keyring, this.#limits, this.#counts, this.#flood);
+    this.#doorkeeper.allow = options.allow;
     this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
   }
 
@@ -93,30 +92,37 @@ export class Server {
   configure(changes: Pick<ServerOptions, 'identity' | 'limits' | 'allow'>): void {
     this.#options = { ...this.#options, ...changes };
     Object.assign(this.#limits, changes.limits);
+    this.#doorkeeper.allow = changes.allow;
     for (const { connection, address } of this.#guests) {
-      if (!this.#allows(address)) connection.close(noLongerAllowed());
+      if (!this.allows(address)) connection.close(noLongerAllowed());
     }
   }
 
-  #allows(address: string): boolean {
-    return this.#options.allow?.allows(address) ?? true;
+  /** Whether an address may connect by the rules of this moment. */
+  allows(address: string): boolean {
+    return this.#doorkeeper.allows(address);
   }
 
   #accept(socket: net.Socket): void {
     const startedAtMs = performance.now();
     const address = addressOf(socket);
-    if (!this.#allows(address)) {
+    let end = (): void => void socket.destroy();
+    const place = this.#doorkeeper.enter(address, () => end());
+    if (place === undefined) {
       socket.destroy();
-      this.#flood.say('warn', 'denied', { event: 'denied', peer: address }, 'address not allowed');
       return;
     }
-    let end = (): void => void socket.destroy();
-    const place = this.#admissions.enter(address, () => end());
     const input = new InputBuffer();
     const greet = (link: Duplex, channel: Channel): void => {
+      // The rules may have changed during the handshake.
+      if (!this.allows(address)) {
+        link.destroy();
+        return;
+      }
       end = () => link.destroy();
       const spentMs = performance.now() - startedAtMs;
-      this.#greet(link, input, this.#verifier(channel, address, place), address, spentMs);
+      const verifier = this.#doorkeeper.verifier(channel, address, place);
+      this.#greet(link, input, verifier, address, spentMs);
     };
     const { identity } = this.#options;
     if (identity === undefined) {
@@ -138,29 +144,6 @@ export class Server {
     });
   }
 
-  #verifier(channel: Channel, address: string, place: Place): Verifier {
-    return {
-      ...channel,
-      keyOf: (id) => this.#keyring.find(id)?.key,
-      admit: (id) => {
-        this.#penalties.clear(address);
-        try {
-          place.admit(nameOf(id), this.#keyring.find(id)?.maxConnections);
-        } catch (error) {
-          const reason = error instanceof Error ? error.message : String(error);
-          const line = { event: 'refused', peer: address, reason };
-          this.#flood.say('warn', 'connections', line, 'too many connections');
-          throw error;
-        }
-      },
-      refuse: () => {
-        const line = { event: 'refused', peer: address, reason: 'token' };
-        this.#flood.say('warn', 'token', line, 'no valid token');
-        return this.#penalties.failed(address);
-      },
-    };
-  }
-
   #greet(
     link: Duplex,
     input: InputBuffer,
@@ -171,6 +154,7 @@ export class Server {
     const { greetingBytes, greetingMs, progressMs, replyQueueBytes } = this.#limits;
     const connection = new Connection(link, input, {
       side: 'daemon',
+      traffic: this.#counts.traffic,
       hello: newHello(this.#session),
       verifier: {
         ...verifier,
@@ -194,9 +178,18 @@ export class Server {
     this.#log.debug({ event: 'connected', peer: address }, 'connected');
     void connection.closed.then((error) => {
       this.#guests.delete(guest);
-      const reason = error?.message;
-      this.#log.debug({ event: 'disconnected', peer: address, reason }, 'disconnected');
+      this.#tellEnd(guest, error);
     });
+  }
+
+  /** An end for which the peer is to blame is worth a line; that of who was refused has one. */
+  #tellEnd({ address, id }: Guest, error: FerryError | undefined): void {
+    const { failure, message: reason } = error ?? {};
+    const line = { event: 'disconnected', peer: address, failure, reason };
+    const isUsual = failure === undefined || usualEnds.has(failure);
+    if (isUsual || (id === undefined && refusals.has(failure))) {
+      this.#log.debug(line, 'disconnected');
+    } else this.#flood.say('info', `disconnected: ${failure}`, line, 'disconnected');
   }
 
   /** Ends the connections of tokens that are not valid any more. */
@@ -208,8 +201,12 @@ export class Server {
     }
   }
 
+  get isListening(): boolean {
+    return this.#server.listening;
+  }
+
   get connections(): { admitted: number; pending: number } {
-    const { admitted, pending } = this.#admissions;
+    const { admitted, pending } = this.#doorkeeper.admissions;
     return { admitted, pending };
   }
 
@@ -227,13 +224,11 @@ export class Server {
     this.#service.stop(new TransferError('stopping', stopping.message));
     for (const connection of connections) connection.close(busy() ? stopping : undefined);
     await Promise.all(connections.map(({ closed: over }) => over));
-    this.#admissions.close();
+    this.#doorkeeper.admissions.close();
     await closed;
     this.#flood.close();
   }
 }
-
-const nameOf = (id: Uint8Array): string => Buffer.from(id).toString('hex');
 
 /** An IPv4 address is the same one when it comes over IPv6; a zone is this machine's own affair. */
 function addressOf({ remoteAddress = '' }: net.Socket): string {
@@ -246,16 +241,4 @@ function noLongerValid(): ProtocolError {
 
 function noLongerAllowed(): ProtocolError {
   return new ProtocolError('authentication', 'This address is not allowed any more.');
-}
-
-function cannotListen(cause: NodeJS.ErrnoException, host: string, port: number): FerryError {
-  const why: Record<string, string> = {
-    EADDRINUSE:
-      'another program listens there already; stop it, or choose another port with --listen',
-    EACCES: 'ports below 1024 are for root; choose another port with --listen',
-    EADDRNOTAVAIL: 'this machine does not have that address',
-    ENOTFOUND: 'the host name is unknown',
-  };
-  const reason = why[cause.code ?? ''] ?? cause.message;
-  return new FerryError('usage', `Cannot listen on ${host}:${port}: ${reason}.`, { cause });
 }

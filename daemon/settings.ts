@@ -3,27 +3,12 @@
  * written, its default and its help. Flags beat variables, variables beat the file.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { InvalidArgumentError } from 'commander';
-import { shown } from '../protocol/paths.ts';
 import { checkRule } from './allow-list.ts';
 import { type ConfiguredToken, configuredTokens } from './configured-tokens.ts';
-import { type DaemonLimits, limitNames, limitTable } from './limits.ts';
+import { type DaemonLimits, limitTable } from './limits.ts';
 import { type LogFormat, type LogLevel, logLevels } from './log.ts';
-import {
-  Fault,
-  filePath,
-  type KeyPath,
-  type Kind,
-  list,
-  number,
-  onOff,
-  quantity,
-  tableOf,
-  tables,
-  text,
-  unknownKey,
-  within,
-} from './setting-kinds.ts';
+import { filePath, type Kind, list, number, onOff, text } from './setting-kinds.ts';
+import { asShares, folderKind, limitsKind, mergeLimits, sharesKind } from './setting-tables.ts';
 import {
   type Address,
   defaultPort,
@@ -32,9 +17,6 @@ import {
   parseAddressWithPort,
   parseChoice,
   parseCount,
-  parseLimit,
-  parseShare,
-  parseShareName,
   parseText,
   type ShareOption,
 } from './values.ts';
@@ -84,56 +66,6 @@ export interface Setting<K extends keyof Settings = keyof Settings> {
 type Row = { [K in keyof Settings]: Setting<K> }[keyof Settings];
 
 const mostDays = 36_500;
-const mergeLimits = (
-  weaker: Partial<DaemonLimits>,
-  stronger: Partial<DaemonLimits>,
-): Partial<DaemonLimits> => ({ ...weaker, ...stronger });
-
-/** A table of the file, `name = value`; texts are `name=value`. */
-const limitsKind: Kind<Partial<DaemonLimits>> = {
-  isRepeatable: true,
-  fromTexts: (texts) => Object.assign({}, ...texts.map(parseLimit)) as Partial<DaemonLimits>,
-  fromToml: (value, place) => {
-    const limits = Object.entries(tableOf(value, place)).map(([name, limit]) => {
-      const path = [...place.path, name];
-      if (!limitNames.some((known) => known === name)) throw unknownKey(path, limitNames);
-      const kind = quantity((written) => limitOf(name, written));
-      return within(path, () => kind.fromToml(limit, { ...place, path }));
-    });
-    return Object.assign({}, ...limits) as Partial<DaemonLimits>;
-  },
-};
-
-const shareTables = tables(
-  { name: text(parseShareName), folder: filePath(parseText) },
-  { 'read-only': onOff },
-  ({ name, folder, 'read-only': readOnly = false }) => ({ name, folder, readOnly }),
-);
-
-const sharesKind: Kind<readonly ShareOption[]> = {
-  isRepeatable: true,
-  fromTexts: (texts) => withoutTwins(texts.map(parseShare), []),
-  fromToml: (value, place) => withoutTwins(shareTables(value, place), place.path),
-};
-
-function withoutTwins(shares: readonly ShareOption[], path: KeyPath): readonly ShareOption[] {
-  const names = shares.map(({ name }) => name);
-  const twin = names.findIndex((name, i) => names.indexOf(name) !== i);
-  if (twin < 0) return shares;
-  const message = `The share name ${shown(names[twin] ?? '')} is taken.`;
-  throw path.length === 0 ? new InvalidArgumentError(message) : new Fault(message, [...path, twin]);
-}
-
-/** One folder, served as `/`. */
-const folder = filePath(parseText);
-const asShares = (served: string): readonly ShareOption[] => [
-  { name: '', folder: served, readOnly: false },
-];
-const folderKind: Kind<readonly ShareOption[]> = {
-  fromTexts: (texts) => asShares(parseText(texts.at(-1) ?? '')),
-  fromToml: (value, place) => asShares(folder.fromToml(value, place)),
-};
-
 const table: readonly Row[] = [
   {
     sets: 'shares',

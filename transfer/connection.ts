@@ -27,7 +27,7 @@ import {
 } from './handshake.ts';
 import type { Block, InputBuffer } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
-import { type Carrier, type OnWritten, Request } from './request.ts';
+import { type Carrier, type OnWritten, Request, type Traffic } from './request.ts';
 
 export interface ConnectionOptions {
   /** Only a client opens requests. */
@@ -37,6 +37,8 @@ export interface ConnectionOptions {
   readonly prover?: Prover | undefined;
   /** By what a daemon knows its clients; undefined: it takes everybody. */
   readonly verifier?: Verifier | undefined;
+  /** Where content is counted, that of other connections too. */
+  readonly traffic?: Traffic;
   /** A request of the peer, with the frame that opened it; the daemon's side needs it. */
   readonly onRequest?: (request: Request, frame: ControlFrame) => void;
   /** A request without progress for this long fails with `timeout`. */
@@ -70,6 +72,7 @@ export class Connection implements Carrier {
   #phase: Phase = 'greeting';
   #agreed: ToldLimits | undefined;
   readonly #writer: FrameWriter;
+  readonly traffic: Traffic;
   #receiveWindow: ReceiveWindow;
   #lastRequest = 0;
   #saidGoodbye = false;
@@ -94,6 +97,7 @@ export class Connection implements Carrier {
     this.#writer = new FrameWriter(link);
     this.#input = input;
     this.#options = options;
+    this.traffic = options.traffic ?? { receivedBytes: 0, sentBytes: 0 };
     const write = (bytes: Uint8Array): void => this.#writer.write(bytes);
     this.#handshake =
       options.side === 'client'

@@ -10,6 +10,12 @@ import type { Block } from './input-buffer.ts';
 /** Hears how many payload bytes were handed to the socket, in the moment they are. */
 export type OnWritten = (bytes: number) => void;
 
+/** Content that has passed, in bytes of chunks as they travel. */
+export interface Traffic {
+  receivedBytes: number;
+  sentBytes: number;
+}
+
 /** What a request needs of its connection. */
 export interface Carrier {
   /** Names the run of the program at the other end. */
@@ -30,6 +36,8 @@ export interface Carrier {
   consumed(bytes: number): void;
   pin(): Block;
   unpin(block: Block): void;
+  /** What all requests together moved. */
+  readonly traffic: Traffic;
   /** When the peer was last heard from, by the monotonic clock. */
   readonly heardAtMs: number;
   /** What bulk frames waited for so far. */
@@ -63,6 +71,7 @@ export class Request {
   /** Which of the two speakers we are. */
   readonly role: Speaker;
   readonly carrier: Carrier;
+  readonly traffic: Traffic = { receivedBytes: 0, sentBytes: 0 };
   readonly #conversation = new Conversation();
   #listener: Listener | undefined;
   #failure: FerryError | undefined;
@@ -141,6 +150,10 @@ export class Request {
   ): Promise<void> {
     if (this.over) return;
     await this.carrier.sayChunks(this.id, indexes, slices, sums, onWritten);
+    for (const { length } of slices) {
+      this.traffic.sentBytes += length;
+      this.carrier.traffic.sentBytes += length;
+    }
     this.progressed();
   }
 
@@ -192,6 +205,8 @@ export class Request {
     const draining = this.over;
     this.#conversation.advance(this.peerRole, frame);
     if (frame.type === 'chunk') {
+      this.traffic.receivedBytes += bulkBytes;
+      this.carrier.traffic.receivedBytes += bulkBytes;
       if (draining || this.#listener?.onChunk === undefined) {
         this.carrier.consumed(bulkBytes);
       } else {

@@ -1,5 +1,5 @@
 /** Settings: one table, three sources, and what is said of each fault. */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -17,6 +17,7 @@ import {
 } from '../../daemon/settings.ts';
 import { FerryError } from '../../protocol/errors.ts';
 import { newToken, tokenText } from '../../transfer/authentication.ts';
+import { root } from '../helpers/root.ts';
 
 let folder = '';
 test.before(async () => {
@@ -387,4 +388,38 @@ test('what changed is told by the setting, once', async (t) => {
   );
   t.deepEqual(changesOf(after, (await read({ flags })).options), []);
   t.is(rowOf('listen').isLive, false);
+});
+
+test('docs/operations.md has every setting, as the table has it', async (t) => {
+  const page = await readFile(join(root, 'docs', 'operations.md'), 'utf8');
+  const section = page.slice(page.indexOf('### Every key'), page.indexOf('### Reload'));
+  const rows = [...section.matchAll(/^\| `([\w-]+)` (.*)\|$/gm)].map(([, key = '', cells = '']) => [
+    key,
+    ...cells
+      .split('|')
+      .slice(1)
+      .map((cell) => cell.trim()),
+  ]);
+  const flagOf = ({ name, argument = '', kind }: Setting): string => {
+    if (kind.fromTexts === undefined) return '';
+    return argument.startsWith('[') ? `\`${argument}\`` : `\`--${name} ${argument}`.trimEnd() + '`';
+  };
+  const expected = settings.map((row) => {
+    const { fallback, shownFallback } = row;
+    const isPlain = typeof fallback === 'string' || typeof fallback === 'number';
+    const shown = shownFallback ?? (isPlain ? String(fallback) : '');
+    return [keyOf(row), flagOf(row), shown, row.isLive ? 'yes' : '', row.help];
+  });
+  t.deepEqual(rows, expected);
+});
+
+test('the example of docs/operations.md is a valid file', async (t) => {
+  const page = await readFile(join(root, 'docs', 'operations.md'), 'utf8');
+  const [, example = ''] = /```toml\n(.*?)```/s.exec(page) ?? [];
+  const secret = join(folder, 'backup.token');
+  await writeFile(secret, tokenText(newToken()), { mode: 0o600 });
+  const config = await fileWith(example.replace('/etc/chunkferry/backup.token', secret));
+  const { options } = await read({ config });
+  t.is(options.shares.length, 2);
+  t.is(options.grants[0]?.name, 'backup');
 });

@@ -1,9 +1,10 @@
 import net from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { pino } from 'pino';
+import type { Keyring } from '../../daemon/doorkeeper.ts';
 import { MemoryRegistry } from '../../daemon/registry.ts';
 import { Service } from '../../daemon/serve.ts';
-import { type Keyring, Server, type ServerOptions } from '../../daemon/server.ts';
+import { Server, type ServerOptions } from '../../daemon/server.ts';
 import { Shares } from '../../daemon/shares.ts';
 import { FerryError } from '../../protocol/errors.ts';
 import { unbound } from '../../transfer/channel.ts';
