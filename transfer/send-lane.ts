@@ -62,7 +62,9 @@ export class SendLane {
       bufferPool.give(this.#pooledBytes);
     }
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#complete as Complete;
+    const complete = this.#complete as Complete;
+    this.#sending.checkStored(complete);
+    return complete;
   }
 
   /** One small batch is always there; large ones while the pool has room, no more than the file needs. */
@@ -233,6 +235,7 @@ export class SendLane {
     if (this.#round !== round || this.#over) return;
     this.#endedRound = round;
     const size = sizeBytes ?? 0;
+    if (digest !== undefined) this.#sending.proved(digest, sha256);
     this.#request.say({ type: 'end', request: this.#request.id, round, size, digest, sha256 });
   }
 

@@ -7,6 +7,7 @@
  * go into one ledger: it gives the digest that proves the whole.
  */
 import { createHash } from 'node:crypto';
+import { TransferError } from '../protocol/errors.ts';
 import type { Complete, Want, Working } from '../protocol/frames/transfer.ts';
 import { RangeSet, unbounded } from '../protocol/ranges.ts';
 import { chunkCount, Ledger } from '../protocol/segments.ts';
@@ -45,6 +46,8 @@ export class Sending {
   /** Of a stream, which can't be read again at its end. */
   readonly #hash = createHash('sha256');
   #hashedBytes = 0;
+  /** What the latest `end` with a digest told: only that can have been stored. */
+  #proved: Pick<Complete, 'digest' | 'sha256'> = {};
 
   constructor(source: ChunkSource, options: SendOptions) {
     this.source = source;
@@ -91,6 +94,25 @@ export class Sending {
   /** SHA-256 of a stream up to here. */
   get hashed(): Uint8Array {
     return this.#hash.copy().digest();
+  }
+
+  proved(digest: bigint, sha256: Uint8Array | undefined): void {
+    this.#proved = { digest, sha256 };
+  }
+
+  /** Throws TransferError when the receiver says that it stored what was never sent. */
+  checkStored({ outcome, digest, sha256 }: Complete): void {
+    if (outcome !== 'stored') return;
+    const { digest: ours, sha256: ourSha256 } = this.#proved;
+    const isSame =
+      ours !== undefined &&
+      digest === ours &&
+      (ourSha256 === undefined || Buffer.compare(ourSha256, sha256 ?? new Uint8Array()) === 0);
+    if (isSame) return;
+    throw new TransferError(
+      'integrity',
+      'The other side says that it stored the file, but not what was sent.',
+    );
   }
 
   /** The stream ended here. */
