@@ -98,10 +98,12 @@ class Downloading {
       connections: connections.length,
       onArrived: (bytes, repeated) => {
         this.#received += bytes;
-        session.progressed();
         job.sent(bytes, repeated);
       },
-      onHave: (held) => this.#count(held),
+      onHave: (held) => {
+        session.progressed();
+        this.#count(held);
+      },
       onWorking: ({ phase }) => job.working(phase),
       onWarning: (message) => job.emit({ type: 'warning', message, path: this.#file.label }),
       onReceiving: (receiving) => {

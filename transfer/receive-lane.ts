@@ -91,6 +91,8 @@ export class ReceiveLane implements Listener {
   onChunk(frame: ChunkFrame): void {
     const { index, payload, checksum, intact } = frame;
     const { carrier } = this.request;
+    // What nobody asked for is no progress: it could come for ever.
+    if (this.dealt.has(index)) this.request.progressed();
     this.#receiving.options.onArrived?.(payload.length, intact ? 0 : 1);
     if (index >= this.#receiving.chunks) this.#receiving.checkLength(frame);
     if (!intact && this.dealt.has(index)) {

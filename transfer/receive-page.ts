@@ -170,6 +170,7 @@ class IncomingPage {
   #keep(index: number, payload: Uint8Array): void {
     if (this.#arrived[index] === 1) return;
     this.#arrived[index] = 1;
+    this.#request.progressed();
     this.#content ??= Buffer.allocUnsafeSlow(this.#contentBytes);
     this.#content.set(payload, this.#starts[index]);
   }
@@ -184,7 +185,9 @@ class IncomingPage {
   #repeat(index: number): void {
     const times = (this.#damaged.get(index) ?? 0) + 1;
     this.#damaged.set(index, times);
-    if (times <= limits.chunkRepeats) this.#again.add(index);
+    if (times > limits.chunkRepeats) return;
+    this.#again.add(index);
+    this.#request.progressed();
   }
 
   /** Waits for the page's end. */

@@ -56,7 +56,7 @@ export interface Listener {
    */
   onFrame(frame: ControlFrame, bulkBytes: number): void;
   /**
-   * A chunk, to be used or dropped. The listener owes `consumed(payload bytes)`, now or later; the
+   * A chunk, to be used or dropped; only the listener knows whether it is progress. It owes `consumed(payload bytes)`, now or later; the
    * payload is valid during the call, and longer only under a pin.
    */
   onChunk?(frame: ChunkFrame): void;
@@ -210,7 +210,6 @@ export class Request {
       if (draining || this.#listener?.onChunk === undefined) {
         this.carrier.consumed(bulkBytes);
       } else {
-        this.progressed();
         this.#listener.onChunk(frame);
       }
       return;
