@@ -7,7 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import net from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { startDaemon } from '../system/helpers/daemon.ts';
-import { runFerry } from '../system/helpers/ferry.ts';
+import { runFerry, startFerry } from '../system/helpers/ferry.ts';
 import { differences, tempFolder, writeRandomFile } from '../system/helpers/files.ts';
 import { isLinux } from '../system/helpers/scene.ts';
 
@@ -26,9 +26,14 @@ interface Crowd {
   leave(): void;
 }
 
-function crowd(port: number, from: readonly string[], talk: (socket: net.Socket) => void): Crowd {
+function crowd(
+  port: number,
+  from: readonly string[],
+  talk: (socket: net.Socket) => void,
+  count = each,
+): Crowd {
   let gone = 0;
-  const sockets = Array.from({ length: each }, (_, i) => {
+  const sockets = Array.from({ length: count }, (_, i) => {
     const localAddress = from[i % from.length] as string;
     const socket = net.connect({ host: '127.0.0.1', port, localAddress });
     socket.on('error', () => undefined).resume();
@@ -89,3 +94,47 @@ for (const plain of [false, true]) {
     return stands(t, plain);
   });
 }
+
+/** As a service manager does; the tests' own limit must be higher. */
+const descriptors = 1024;
+const idle = 5_000;
+
+(isLinux ? test.serial : test.serial.skip)(
+  'five thousand idle strangers under a descriptor limit of 1,024: transfers finish, clients come in',
+  async (t) => {
+    t.timeout(180_000);
+    const folder = await tempFolder();
+    t.teardown(() => folder.remove());
+    await mkdir(folder.at('served'));
+    const daemon = await startDaemon({
+      folder: folder.at('served'),
+      through: ['prlimit', `--nofile=${descriptors}:${descriptors}`],
+    });
+    t.teardown(async () => void (await daemon.stop()));
+    await writeRandomFile(folder.at('file'), 3_000_000);
+    const inFlight = startFerry(
+      ['upload', '--json', '--bwlimit', '1M', folder.at('file'), daemon.url('before')],
+      { onEvent: ({ type }) => type === 'progress' && began() },
+    );
+    let began = (): void => undefined;
+    await new Promise<void>((resolve) => (began = resolve));
+    const crowds = [
+      crowd(daemon.port, addresses, () => undefined, idle / 2),
+      crowd(daemon.port, ['127.0.0.1'], () => undefined, idle / 2),
+    ];
+    t.teardown(() => crowds.forEach((one) => one.leave()));
+    for (const name of ['one', 'two']) {
+      const args = ['upload', '--retries', '2', folder.at('file'), daemon.url(name)];
+      const { code, stderr } = await runFerry(args);
+      t.is(code, 0, stderr);
+      t.deepEqual(await differences(folder.at('file'), folder.at('served', name)), []);
+    }
+    const { code, stderr } = await inFlight.result;
+    t.is(code, 0, stderr);
+    t.deepEqual(await differences(folder.at('file'), folder.at('served', 'before')), []);
+    t.deepEqual(daemon.stray, []);
+    crowds.forEach((one) => one.leave());
+    const args = ['download', daemon.url('one'), folder.at('back')];
+    t.is((await runFerry(args)).code, 0, 'the listener recovers');
+  },
+);

@@ -31,6 +31,8 @@ export interface DaemonProcess {
   readonly pid: number;
   /** What it logged so far. */
   readonly logs: readonly LogRecord[];
+  /** The same, as it was written. */
+  readonly lines: readonly string[];
   /** Lines on stderr that are no log records: there should be none. */
   readonly stray: readonly string[];
   readonly exit: Promise<Exit>;
@@ -47,6 +49,7 @@ export interface DaemonProcess {
 /** The log as it comes in. */
 class Log {
   readonly records: LogRecord[] = [];
+  readonly lines: string[] = [];
   readonly stray: string[] = [];
   #waiting: (() => void)[] = [];
   #over = false;
@@ -55,13 +58,18 @@ class Log {
     eachLine(stream, (line) => {
       const record = parseObject(line);
       if (record === undefined) this.stray.push(line);
-      else this.records.push(record);
+      else this.#add(record, line);
       this.#notify();
     });
     stream.on('close', () => {
       this.#over = true;
       this.#notify();
     });
+  }
+
+  #add(record: LogRecord, line: string): void {
+    this.records.push(record);
+    this.lines.push(line);
   }
 
   #notify(): void {
@@ -121,6 +129,7 @@ export async function startDaemon(settings: DaemonSettings): Promise<DaemonProce
       port: port as number,
       pid: child.pid as number,
       logs: log.records,
+      lines: log.lines,
       stray: log.stray,
       exit,
       url: (path = '') =>

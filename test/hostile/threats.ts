@@ -1,0 +1,246 @@
+/**
+ * The attacks and faults that this project stands, by class, each with the cases that play it: a test
+ * file and a part of a title in it. threats.test.ts checks that every one is there.
+ */
+export interface Threat {
+  readonly line: string;
+  /** `file: part of a title`, the file below test/ without `.test.ts`. */
+  readonly cases: readonly string[];
+}
+
+export const threats: Readonly<Record<string, readonly Threat[]>> = {
+  'Framing and state': [
+    {
+      line: 'Random bytes, a TLS hello on the plain port, an HTTP GET',
+      cases: ['hostile/framing: random bytes, a TLS hello on the plain port, an HTTP GET'],
+    },
+    {
+      line: 'Unknown version; unknown feature bits',
+      cases: [
+        'hostile/framing: an unknown version is answered with the supported range',
+        'hostile/framing: unknown features and limits are ignored',
+      ],
+    },
+    {
+      line: 'Length 0xFFFFFFFF, max + 1; max, max - 1, 0, 1',
+      cases: [
+        'hostile/framing: lengths beyond a limit are refused by the header alone',
+        'hostile/framing: lengths up to the limit are taken for what they hold',
+        'hostile/framing: a chunk of the greatest size is stored',
+      ],
+    },
+    {
+      line: '64-bit sizes and indexes at 2^53, 2^63, 2^64 - 1',
+      cases: ['hostile/framing: sizes and indexes from 2^53 on are refused'],
+    },
+    {
+      line: 'A valid session cut at every byte, then FIN or RST; one byte a packet; all in one write',
+      cases: [
+        'hostile/session: a valid session cut at every byte',
+        'hostile/session: the greeting cut at every byte',
+        'hostile/session: one byte a packet and all in one write',
+      ],
+    },
+    {
+      line: 'Every state × frame type pair that the table does not allow',
+      cases: [
+        'hostile/conversation: what is not in the table ends the connection',
+        'hostile/conversation: every state was met',
+      ],
+    },
+    {
+      line: 'A wrong checksum three times, a duplicate, past the end, short, a byte too long',
+      cases: [
+        'hostile/session: a damaged chunk is asked for again, alone, at most three times',
+        'hostile/session: duplicates are dropped',
+        'hostile/session: chunks past the end, short in the middle, a byte too long',
+        'hostile/session: pages: chunks of the wrong place or size',
+      ],
+    },
+    {
+      line: 'A reader that never reads its replies',
+      cases: ['daemon/serve: a listing nobody reads stops at the window'],
+    },
+    {
+      line: 'Sizes 0, 1, 65,535, 65,536, 65,537, up and down',
+      cases: [
+        'hostile/framing: files of sizes around a chunk',
+        'system/names: sizes around a chunk and a segment',
+      ],
+    },
+  ],
+  Paths: [
+    {
+      line: '`../x`, `/etc/passwd`, `a//b`, empty, `.`, a trailing slash: refused, never normalised',
+      cases: [
+        'hostile/paths: paths that break a rule are refused in every request',
+        'hostile/paths: an empty path is the root',
+      ],
+    },
+    {
+      line: 'NUL and invalid UTF-8; odd characters stored byte for byte, escaped where shown',
+      cases: [
+        'hostile/paths: a path longer than its limit and invalid UTF-8',
+        'hostile/paths: everything else is stored byte for byte',
+        'system/names: names are escaped wherever people read them',
+      ],
+    },
+    {
+      line: 'Component of 255 and 256 bytes, path of 4,096 and 4,097, depth 64 and 65',
+      cases: [
+        'hostile/paths: a path of 4,096 bytes and 64 components',
+        'hostile/paths: paths that break a rule are refused',
+      ],
+    },
+    {
+      line: 'The staging area by any spelling',
+      cases: ['hostile/paths: paths that break a rule are refused'],
+    },
+    {
+      line: 'A planted symlink as leaf or parent',
+      cases: ['hostile/paths: planted links are never followed out'],
+    },
+    {
+      line: 'A process that flips a directory and a symlink',
+      cases: ['transfer/local/containment: someone who flips a folder and a link'],
+    },
+  ],
+  'Authentication, TLS, allow-list': [
+    {
+      line: 'No token, a wrong one, a longer, a shorter, 4 KiB of it: the same error',
+      cases: [
+        'hostile/authentication: whatever is wrong with a proof, the answer is the same',
+        'hostile/authentication: proofs of another length are no frames',
+      ],
+    },
+    {
+      line: 'Growing delays for the failures of one address; a valid proof clears them',
+      cases: ['hostile/authentication: each failure of an address waits longer'],
+    },
+    {
+      line: 'A denied address, mapped forms, a malformed rule',
+      cases: [
+        'daemon/allow-list: IPv4 ranges, as plain arithmetic has it',
+        'daemon/allow-list: a malformed rule is an error',
+      ],
+    },
+    {
+      line: 'TLS 1.2, plaintext on the TLS port, another certificate, a man in the middle',
+      cases: [
+        'system/tls: TLS 1.2, and TLS without our ALPN name',
+        'system/tls: plain against TLS and TLS against plain',
+        'system/tls: a man in the middle with a certificate of his own',
+        'hostile/authentication: replay, reflection and a proof for a changed greeting',
+      ],
+    },
+    {
+      line: 'Silent TCP, half a ClientHello, one byte per 100 ms, 200 of each',
+      cases: ['hostile/crowd: silent and trickling strangers do not keep a client out'],
+    },
+    {
+      line: 'A token file that others can read; no token in logs or error texts',
+      cases: [
+        'system/tls: the wrong token, none, a revoked pin, one that others can read',
+        'daemon/tokens: what others can read or change is refused',
+      ],
+    },
+    {
+      line: 'A read-only token that tries to write; a prefix-scoped token one step outside',
+      cases: [
+        'daemon/access: each scope allows its requests and no other',
+        'daemon/access: a step outside of the prefix is refused',
+      ],
+    },
+  ],
+  Exhaustion: [
+    {
+      line: '5,000 idle connections under a descriptor limit of 1,024',
+      cases: ['hostile/crowd: five thousand idle strangers'],
+    },
+    {
+      line: 'A trickler, one byte a second',
+      cases: ['hostile/crowd: silent and trickling strangers'],
+    },
+    {
+      line: 'Fifty readers that stop reading during a download',
+      cases: ['daemon/serve: a listing nobody reads stops at the window'],
+    },
+    {
+      line: 'Ten thousand offers without data',
+      cases: ['daemon/uploads: offers without data reserve nothing and leave nothing'],
+    },
+    { line: 'Large uploads under a memory limit', cases: ['system/memory: promise 6'] },
+    { line: 'A slow disk', cases: ['transfer/local/faults: '] },
+  ],
+  'Resume and crash': [
+    { line: 'kill -9 of either end', cases: ['system/kill: promise'] },
+    { line: 'Power loss', cases: ['system/durability: promise 1'] },
+    {
+      line: 'Journal cut, flipped, garbage, missing',
+      cases: ['transfer/local/partial: a journal cut anywhere', 'system/damage: promises 3 and 4'],
+    },
+    {
+      line: 'Staging data shortened, lengthened, flipped',
+      cases: ['transfer/local/partial: shortened data', 'system/damage: a damaged partial'],
+    },
+    { line: 'The source changes', cases: ['system/source: promise 5'] },
+    { line: 'No space left', cases: ['system/errors: a full disk'] },
+    { line: 'SIGTERM, a second one', cases: ['system/daemon: the second signal ends it at once'] },
+    { line: 'Two daemons on one share', cases: ['system/daemon: one daemon a folder'] },
+  ],
+  Concurrency: [
+    { line: 'Two uploads to one name', cases: ['system/concurrency: two uploads to one name'] },
+    {
+      line: 'A takeover fences the older connection',
+      cases: [
+        'daemon/registry: the same session takes over at once',
+        'hostile/session: another session cannot join',
+      ],
+    },
+    {
+      line: 'A download while its file is replaced',
+      cases: ['daemon/serve: a download while its file is replaced'],
+    },
+    {
+      line: 'Clients with random operations while connections are cut',
+      cases: ['daemon/serve: a client whose connections break all the time'],
+    },
+  ],
+  'The client against a hostile daemon': [
+    {
+      line: 'Names with `..`, absolute, outside, duplicate; symlink entries; ten million entries',
+      cases: [
+        'hostile/rogue-daemon: a listing with ${what}',
+        'hostile/rogue-daemon: names that come twice, or below a file',
+        'hostile/rogue-daemon: a link in a listing is no way out',
+        'hostile/rogue-daemon: a hundred thousand entries: memory stays',
+      ],
+    },
+    {
+      line: 'More or less data, another file, an endless stream, a wrong checksum',
+      cases: [
+        'hostile/rogue-daemon: a page with ${what}',
+        'hostile/rogue-daemon: a download of ${what}',
+        'hostile/rogue-daemon: an upload that is ${what}',
+      ],
+    },
+    {
+      line: 'Control characters and a megabyte of text in an error message',
+      cases: ['hostile/rogue-daemon: control characters and a megabyte of text'],
+    },
+  ],
+  Network: [
+    {
+      line: 'RST, FIN or a stall after n bytes',
+      cases: ['transfer/faults: cut at every byte', 'hostile/session: then ${'],
+    },
+    {
+      line: 'One bit flipped at each position class',
+      cases: [
+        'hostile/mutation: raw bits flipped, bytes dropped, cuts',
+        'hostile/mutation: changed with right checks',
+        'hostile/mutation: no validator was left out',
+      ],
+    },
+  ],
+};
