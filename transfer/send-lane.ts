@@ -63,7 +63,7 @@ export class SendLane {
     }
     if (this.#failure !== undefined) throw this.#failure;
     const complete = this.#complete as Complete;
-    this.#sending.checkStored(complete);
+    if (complete.outcome === 'stored') await this.#checkStored(complete);
     return complete;
   }
 
@@ -285,11 +285,25 @@ export class SendLane {
       // What differs is wanted again, and needn't wait for the rest of the comparison.
       if (this.#round !== round) return undefined;
     }
+    return await this.#wholeDigest(() => this.#over);
+  }
+
+  /** It may be told again for an answer that was lost: then nothing was proved here yet. */
+  async #checkStored(complete: Complete): Promise<void> {
+    const { source, isProved } = this.#sending;
+    if (!isProved && source.rewindable && complete.digest !== undefined) {
+      this.#sending.proved(await this.#wholeDigest(() => false));
+    }
+    this.#sending.checkStored(complete);
+  }
+
+  /** Reads what the ledger lacks. */
+  async #wholeDigest(mustStop: () => boolean): Promise<bigint | undefined> {
     const { ledger, chunks, sizeBytes, options } = this.#sending;
     const total = sizeBytes ?? 0;
     const checksums = this.#newChecksums();
     for (const { start, end } of ledger.held.gaps(0, chunks)) {
-      for (let first = start; first < end && !this.#over; first += limits.segmentChunks) {
+      for (let first = start; first < end && !mustStop(); first += limits.segmentChunks) {
         await checksums.chunks(first, Math.min(end, first + limits.segmentChunks));
         this.#working({ phase: 'hashing', done: first * options.chunkBytes, total });
       }

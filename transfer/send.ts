@@ -96,13 +96,16 @@ export class Sending {
     return this.#hash.copy().digest();
   }
 
-  proved(digest: bigint, sha256: Uint8Array | undefined): void {
+  proved(digest: bigint | undefined, sha256?: Uint8Array): void {
     this.#proved = { digest, sha256 };
   }
 
-  /** Throws TransferError when the receiver says that it stored what was never sent. */
-  checkStored({ outcome, digest, sha256 }: Complete): void {
-    if (outcome !== 'stored') return;
+  get isProved(): boolean {
+    return this.#proved.digest !== undefined;
+  }
+
+  /** Throws TransferError when the receiver says that it stored something else. */
+  checkStored({ digest, sha256 }: Complete): void {
     const { digest: ours, sha256: ourSha256 } = this.#proved;
     const isSame =
       ours !== undefined &&

@@ -241,7 +241,8 @@ const stored = (digest?: bigint): Answer =>
 const uploads: Readonly<Record<string, readonly [number, Answers]>> = {
   'stored, by the right digest': [0, { offer: wantAll, end: stored(bodies.digest(largeContent)) }],
   'stored, unseen': [6, { offer: stored() }],
-  'stored, unseen, with a digest': [6, { offer: stored(bodies.digest(largeContent)) }],
+  'stored, unseen, with another digest': [6, { offer: stored(1n) }],
+  'stored before, as the digest proves': [0, { offer: stored(bodies.digest(largeContent)) }],
   'stored, with another digest': [6, { offer: wantAll, end: stored(1n) }],
   'stored, without a digest': [6, { offer: wantAll, end: stored() }],
   'stored, before it was sent': [
