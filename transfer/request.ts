@@ -149,19 +149,24 @@ export class Request {
     onWritten?: OnWritten,
   ): Promise<void> {
     if (this.over) return;
-    await this.carrier.sayChunks(this.id, indexes, slices, sums, onWritten);
-    for (const { length } of slices) {
-      this.traffic.sentBytes += length;
-      this.carrier.traffic.sentBytes += length;
-    }
+    const written = this.#counting(onWritten);
+    await this.carrier.sayChunks(this.id, indexes, slices, sums, written);
     this.progressed();
   }
 
   /** Sends the chunks of a batch, which may be filled anew when the promise settles. */
   async sayBatch(batch: ChunkBatch, onWritten: OnWritten): Promise<void> {
     if (this.over) return;
-    await this.carrier.sayBatch(this.id, batch, onWritten);
+    await this.carrier.sayBatch(this.id, batch, this.#counting(onWritten));
     this.progressed();
+  }
+
+  #counting(onWritten?: OnWritten): OnWritten {
+    return (bytes) => {
+      this.traffic.sentBytes += bytes;
+      this.carrier.traffic.sentBytes += bytes;
+      onWritten?.(bytes);
+    };
   }
 
   /**
