@@ -7,14 +7,18 @@ import { shown } from '../protocol/paths.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { AllowList } from './allow-list.ts';
+import { Allowances } from './allowances.ts';
 import { Benches } from './benches.ts';
 import { type Identity, loadIdentity } from './certificate.ts';
 import { Counts } from './counts.ts';
-import { type DaemonLimits, daemonLimits } from './limits.ts';
+import { fitDescriptors, openFilesLimit } from './descriptors.ts';
+import { keepFree } from './free-space.ts';
+import { type DaemonLimits, daemonLimits, limitNames } from './limits.ts';
 import { type Note, noteName, pairingLink } from './link.ts';
 import type { Logger } from './log.ts';
 import type { MetricsServer } from './metrics-server.ts';
 import { type DaemonOptions, loopback } from './options.ts';
+import { limitPaths } from './path-limits.ts';
 import { MemoryRegistry } from './registry.ts';
 import { Service } from './serve.ts';
 import { Server } from './server.ts';
@@ -22,6 +26,7 @@ import { changesOf } from './settings.ts';
 import { Shares } from './shares.ts';
 import { timed } from './timed-storage.ts';
 import { Tokens } from './tokens.ts';
+import { Usage } from './usage.ts';
 import type { ShareOption } from './values.ts';
 
 const dayMs = 24 * 3_600_000;
@@ -48,15 +53,21 @@ export async function startDaemon(
   cpuUs: () => number,
 ): Promise<Daemon> {
   // One object for all who were given it: a reload changes its values.
-  const limits = { ...daemonLimits(options.limits) };
+  const fit = await fitting(options.shares.length, log);
+  const limits = { ...fit(options.limits) };
   const tokens = await Tokens.open(stateFolder, log);
   tokens.configure(options.grants);
   const identity = await identityOf(options, stateFolder);
   const counts = new Counts();
-  const shares = new Shares(await openShares(options, counts, log));
+  const shares = new Shares(await openShares(options, limits, counts, log));
   try {
-    const benches = new Benches(shares, limits, cpuUs);
-    const service = new Service(shares, new MemoryRegistry(), log, benches, counts);
+    const usage = await Usage.open(stateFolder, log);
+    const service = new Service(shares, new MemoryRegistry(), log, {
+      allowances: new Allowances(limits, usage),
+      benches: new Benches(shares, limits, cpuUs),
+      counts,
+      limits,
+    });
     const { listen } = options;
     const host = listen.host ?? (options.plain ? '127.0.0.1' : '::');
     const allow = new AllowList(options.allow);
@@ -83,12 +94,13 @@ export async function startDaemon(
       address,
       link: () => pairingLink(stateFolder, note, identity?.pin),
       note,
-      reload: reloader(options, stateFolder, { tokens, server, limits, log }),
+      reload: reloader(options, stateFolder, { tokens, server, limits, fit, log }),
       async stop() {
         log.info({ event: 'stopping' }, 'stopping');
         await server.stop();
         await metrics?.close();
         await service.settled();
+        await usage.save();
         await shares.close();
         tokens.close();
         log.info({ event: 'stopped' }, 'stopped');
@@ -136,13 +148,35 @@ interface Live {
   readonly tokens: Tokens;
   readonly server: Server;
   readonly limits: DaemonLimits;
+  readonly fit: Fit;
   readonly log: Logger;
+}
+
+type Fit = (wanted: Partial<DaemonLimits>) => DaemonLimits;
+
+/** All limits, lowered to what the process may open, which is told. */
+async function fitting(shares: number, log: Logger): Promise<Fit> {
+  const files = await openFilesLimit();
+  return (wanted) => {
+    const limits = daemonLimits(wanted);
+    if (files === undefined) return limits;
+    const fitted = fitDescriptors(limits, files, shares);
+    for (const name of limitNames) {
+      if (fitted[name] === limits[name]) continue;
+      // Somebody who asked for more should know; a default is merely a default.
+      log[wanted[name] === undefined ? 'info' : 'warn'](
+        { event: 'descriptors', limit: name, value: fitted[name], files },
+        `${name} is ${fitted[name]} instead of ${limits[name]}: this process may open ${files} files`,
+      );
+    }
+    return fitted;
+  };
 }
 
 function reloader(
   started: DaemonOptions,
   stateFolder: string,
-  { tokens, server, limits, log }: Live,
+  { tokens, server, limits, fit, log }: Live,
 ): Daemon['reload'] {
   let current = started;
   return async (wanted) => {
@@ -152,7 +186,7 @@ function reloader(
     const waiting = changesOf(started, wanted).filter(({ isLive }) => !isLive);
     log.level = wanted.logLevel;
     tokens.configure(wanted.grants);
-    Object.assign(limits, daemonLimits(wanted.limits));
+    Object.assign(limits, fit(wanted.limits));
     server.configure({ identity, limits, allow: new AllowList(wanted.allow) });
     current = wanted;
     const names = changed.filter(({ isLive }) => isLive).map(({ name }) => name);
@@ -177,6 +211,7 @@ export async function identityOf(
 
 async function openShares(
   { shares, durability, partialAgeDays, metrics }: DaemonOptions,
+  limits: DaemonLimits,
   counts: Counts,
   log: Logger,
 ): Promise<Map<string, Storage>> {
@@ -193,10 +228,8 @@ async function openShares(
         lock: !readOnly,
       });
       const isTimed = metrics !== undefined && !readOnly;
-      opened.set(
-        name,
-        isTimed ? timed(storage, (seconds) => counts.onCommitted(seconds)) : storage,
-      );
+      const served = isTimed ? timed(storage, (seconds) => counts.onCommitted(seconds)) : storage;
+      opened.set(name, limitPaths(keepFree(served, folder, limits), limits));
       log.info({ event: 'share', share: name || '/', folder, readOnly }, 'serving');
     }
     return opened;

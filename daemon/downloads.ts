@@ -12,6 +12,8 @@ import { Sending } from '../transfer/send.ts';
 import { sendPage } from '../transfer/send-page.ts';
 import { SourceChecksums, sumsPage } from '../transfer/source-checksums.ts';
 import type { SmallFile } from '../transfer/storage.ts';
+import { whileWorking } from '../transfer/working.ts';
+import type { Allowance } from './allowances.ts';
 import type { Shares } from './shares.ts';
 import { SourceLedgers } from './source-ledgers.ts';
 import type { Summary } from './uploads.ts';
@@ -26,7 +28,11 @@ export class Downloads {
     this.#shares = shares;
   }
 
-  async sendFile(request: Request, { path, sha256 }: FrameOf<'download'>): Promise<Summary> {
+  async sendFile(
+    request: Request,
+    { path, sha256 }: FrameOf<'download'>,
+    allowance: Allowance,
+  ): Promise<Summary> {
     const place = this.#shares.at(path);
     const source = await place.storage.openSource(place.path);
     const chunkBytes = limits.fileChunkBytes;
@@ -39,9 +45,9 @@ export class Downloads {
       const { size, mtimeNs, mode, identity, rewindable } = source;
       const offer = { path, size, mtimeNs, mode, identity, chunkBytes, rewindable, sha256 };
       request.say({ type: 'offer', request: request.id, ...offer });
-      const { outcome } = await new Sending(source, { chunkBytes, sha256, ledger, onSent }).serve(
-        request,
-      );
+      const pass = passing(request, allowance);
+      const sending = new Sending(source, { chunkBytes, sha256, ledger, pass, onSent });
+      const { outcome } = await sending.serve(request);
       return { path, result: outcome, bytes };
     } finally {
       release();
@@ -50,7 +56,11 @@ export class Downloads {
   }
 
   /** Small files, whole, in one page. */
-  async sendPage(request: Request, { base, paths }: FrameOf<'fetch'>): Promise<Summary> {
+  async sendPage(
+    request: Request,
+    { base, paths }: FrameOf<'fetch'>,
+    allowance: Allowance,
+  ): Promise<Summary> {
     const files = withinPage(paths, await this.#shares.readSmall(base, paths));
     const entries = files.map(({ entry }) => entry);
     request.say({
@@ -66,7 +76,14 @@ export class Downloads {
     await sendPage(
       request,
       { entries, eager: true },
-      async (places) => places.map((i) => files[i]?.content),
+      async (places) => {
+        const contents = places.map((i) => files[i]?.content);
+        await passing(
+          request,
+          allowance,
+        )(contents.reduce((sum, content) => sum + (content?.length ?? 0), 0));
+        return contents;
+      },
       (count) => {
         bytes += count;
       },
@@ -97,6 +114,11 @@ export class Downloads {
       await source.close();
     }
   }
+}
+
+/** Lets content pass as the token may move it; a peer that waits for its rate hears why. */
+function passing(request: Request, allowance: Allowance): (bytes: number) => Promise<void> {
+  return (bytes) => whileWorking(() => [request], 'waiting', allowance.pass(bytes));
 }
 
 /**

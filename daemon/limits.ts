@@ -78,10 +78,10 @@ export const limitTable = {
     0,
     60 * second,
   ),
-  transfers: count(1024, 'files and pages of files under way at once'),
+  transfers: count(1024, 'files, pages of small files and listings under way at once'),
   transfersPerToken: count(256, 'of them, of one token'),
   stagingFilesPerToken: count(1024, 'partial files of one token, under way and interrupted'),
-  stagingBytesPerToken: bytes(TiB, 'content of these partial files', 1, fixed.fileBytes),
+  stagingBytesPerToken: bytes(16 * TiB, 'content of these partial files', 1, fixed.fileBytes),
   benches: count(256, 'measurements under way at once'),
   benchMs: milliseconds(300 * second, 'time that one measurement takes', second, 24 * hour),
   benchBytes: bytes(
@@ -110,7 +110,7 @@ export const limitTable = {
   ),
   transferBufferBytes: bytes(
     transferLimits.transferBufferBytes,
-    'read and send buffers of all connections, beyond 256 KiB each',
+    'read and send buffers of all connections, beyond 128 KiB of each, and of each download',
     0,
     4 * GiB,
   ),

@@ -2,15 +2,17 @@
 import { type Entry, entryBytes } from '../protocol/entry.ts';
 import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
-import { limits } from '../protocol/limits.ts';
+import { limits as fixed } from '../protocol/limits.ts';
 import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
 import { Access } from './access.ts';
+import { Allowances } from './allowances.ts';
 import { Benches } from './benches.ts';
 import { Counts } from './counts.ts';
 import { Downloads } from './downloads.ts';
 import { FloodGate } from './flood-gate.ts';
 import { type Grant, ownedBy, type Peer } from './grant.ts';
+import { type DaemonLimits, defaultLimits } from './limits.ts';
 import type { Logger } from './log.ts';
 import type { TransferRegistry } from './registry.ts';
 import { OperationResults } from './results.ts';
@@ -20,6 +22,24 @@ import { type Summary, Uploads } from './uploads.ts';
 /** Room that a page of a listing keeps for its own fields. */
 const pageOverheadBytes = 16;
 
+export interface ServiceOptions {
+  /** What the tokens may still do. */
+  readonly allowances?: Allowances;
+  readonly benches?: Benches;
+  readonly counts?: Counts;
+  readonly limits?: DaemonLimits;
+}
+
+/** Requests that hold files open, or memory for their content, until they end. */
+const transferring: ReadonlySet<string> = new Set([
+  'offer',
+  'offers',
+  'download',
+  'fetch',
+  'checksums',
+  'list',
+]);
+
 export class Service {
   /** Where what happens is counted. */
   readonly counts: Counts;
@@ -27,6 +47,8 @@ export class Service {
   readonly #results = new OperationResults();
   readonly #log: Logger;
   readonly #flood: FloodGate;
+  readonly #allowances: Allowances;
+  readonly #limits: DaemonLimits;
   readonly #uploads: Uploads;
   readonly #downloads: Downloads;
   readonly #benches: Benches;
@@ -36,16 +58,17 @@ export class Service {
     shares: Shares,
     registry: TransferRegistry,
     log: Logger,
-    benches = new Benches(shares),
-    counts = new Counts(),
+    { allowances, benches, counts, limits }: ServiceOptions = {},
   ) {
-    this.counts = counts;
+    this.counts = counts ?? new Counts();
     this.#shares = shares;
     this.#log = log;
     this.#flood = new FloodGate(log);
-    this.#uploads = new Uploads(shares, registry, this.#results, log);
+    this.#limits = limits ?? defaultLimits;
+    this.#allowances = allowances ?? new Allowances(this.#limits);
+    this.#uploads = new Uploads(shares, registry, this.#results, this.#allowances, log);
     this.#downloads = new Downloads(shares);
-    this.#benches = benches;
+    this.#benches = benches ?? new Benches(shares, this.#limits);
   }
 
   /** Ends uploads under way, keeping what they have. */
@@ -77,7 +100,9 @@ export class Service {
     const who = { peer: peer.address, token: peer.grant.name, request: frame.type };
     // Until a handler listens in its own way, all that may come is the end.
     request.listen({ onFrame: () => undefined, onFailed: () => undefined });
+    let leave: (() => void) | undefined;
     try {
+      if (transferring.has(frame.type)) leave = this.#allowances.of(peer.grant).begin();
       const summary = await this.#answer(request, frame, peer.grant);
       this.counts.ended(frame.type, 'ok');
       if (summary === undefined) return;
@@ -88,6 +113,8 @@ export class Service {
     } catch (error) {
       this.counts.ended(frame.type, error instanceof FerryError ? error.failure : 'internal');
       this.#refuse(request, frame, error, { ...who, seconds: secondsSoFar() });
+    } finally {
+      leave?.();
     }
   }
 
@@ -142,9 +169,9 @@ export class Service {
       case 'checksums':
         return await this.#downloads.sendChecksums(request, frame);
       case 'download':
-        return await this.#downloads.sendFile(request, frame);
+        return await this.#downloads.sendFile(request, frame, this.#allowances.of(grant));
       case 'fetch':
-        return await this.#downloads.sendPage(request, frame);
+        return await this.#downloads.sendPage(request, frame, this.#allowances.of(grant));
       case 'offer':
         return await this.#uploads.receiveFile(request, frame, grant);
       case 'offers':
@@ -181,7 +208,7 @@ export class Service {
     access: Access,
   ): Promise<Summary> {
     for await (const batch of access.list(path, options)) {
-      for (const entries of pagesOf(batch)) {
+      for (const entries of pagesOf(batch, this.#limits.listingEntries)) {
         if (request.over) return { path, result: 'cancelled', bytes: 0 };
         await request.sayBulk({ type: 'entries', request: request.id, last: false, entries });
       }
@@ -207,12 +234,12 @@ function isQuestion(frame: ControlFrame): boolean {
 }
 
 /** Splits a batch so that each part fits a frame. */
-function* pagesOf(batch: readonly Entry[]): Iterable<Entry[]> {
+function* pagesOf(batch: readonly Entry[], most: number): Iterable<Entry[]> {
   let page: Entry[] = [];
   let bytes = pageOverheadBytes;
   for (const entry of batch) {
     const length = entryBytes(entry);
-    const full = bytes + length > limits.controlBytes || page.length === limits.listingEntries;
+    const full = bytes + length > fixed.controlBytes || page.length === most;
     if (full && page.length > 0) {
       yield page;
       page = [];

@@ -3,11 +3,13 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type FailureName, FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
+import type { ToldLimits } from '../protocol/frames/connection.ts';
+import { limits as fixed } from '../protocol/limits.ts';
 import { unbound } from '../transfer/channel.ts';
 import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
 import type { Channel, Verifier } from '../transfer/handshake.ts';
-import { InputBuffer } from '../transfer/input-buffer.ts';
+import { bufferPool, InputBuffer } from '../transfer/input-buffer.ts';
 import { readInto } from './accepted.ts';
 import type { AllowList } from './allow-list.ts';
 import type { Identity } from './certificate.ts';
@@ -70,6 +72,7 @@ export class Server {
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#doorkeeper = new Doorkeeper(keyring, this.#limits, this.#counts, this.#flood);
     this.#doorkeeper.allow = options.allow;
+    bufferPool.resize(this.#limits.transferBufferBytes);
     this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
   }
 
@@ -93,6 +96,7 @@ export class Server {
     this.#options = { ...this.#options, ...changes };
     Object.assign(this.#limits, changes.limits);
     this.#doorkeeper.allow = changes.allow;
+    bufferPool.resize(this.#limits.transferBufferBytes);
     for (const { connection, address } of this.#guests) {
       if (!this.allows(address)) connection.close(noLongerAllowed());
     }
@@ -155,7 +159,7 @@ export class Server {
     const connection = new Connection(link, input, {
       side: 'daemon',
       traffic: this.#counts.traffic,
-      hello: newHello(this.#session),
+      hello: newHello(this.#session, toldUnderLoad(this.connections.admitted)),
       verifier: {
         ...verifier,
         admit: (id) => {
@@ -228,6 +232,21 @@ export class Server {
     await closed;
     this.#flood.close();
   }
+}
+
+/** Connections that may each have all pages and the whole window full of content at once. */
+const fewConnections = 2;
+
+/**
+ * What arrives and waits to be stored is bounded for each connection by what it is told: the more
+ * there are, the less each of them may have on its way.
+ */
+function toldUnderLoad(connections: number): Partial<ToldLimits> {
+  const part = Math.min(1, fewConnections / (connections + 1));
+  return {
+    pages: Math.max(1, Math.floor(fixed.pages * part)),
+    inFlightBytes: Math.max(fixed.pageContentBytes, Math.floor(fixed.inFlightBytes * part)),
+  };
 }
 
 /** An IPv4 address is the same one when it comes over IPv6; a zone is this machine's own affair. */

@@ -14,6 +14,7 @@ import {
   usualScopes,
 } from './token-values.ts';
 import { parseBytes, parseExpiry } from './units.ts';
+import { readUsage } from './usage.ts';
 import { parseCount } from './values.ts';
 
 /** Where the commands write, and of which daemon they are. */
@@ -46,8 +47,9 @@ export function addTokenCommands(program: Command, shell: TokenShell): void {
     .option('--json', 'one JSON object a line')
     .addOption(stateOption())
     .action(async ({ json }: { json?: true }, command: Command) => {
-      const grants = await loadGrants(await shell.stateOf(command));
-      shell.out(json ? asJson(grants) : asTable(grants));
+      const state = await shell.stateOf(command);
+      const [grants, used] = [await loadGrants(state), await readUsage(state)];
+      shell.out(json ? asJson(grants, used) : asTable(grants, used));
     });
   token
     .command('revoke')
@@ -124,7 +126,10 @@ async function revoke(state: string, name: string, shell: TokenShell): Promise<v
 
 const idOf = ({ id }: StoredGrant): string => Buffer.from(id).toString('hex');
 
-function asJson(grants: readonly StoredGrant[]): string {
+/** Bytes of their quotas that tokens used, by id. */
+type Used = ReadonlyMap<string, number>;
+
+function asJson(grants: readonly StoredGrant[], used: Used): string {
   const lines = grants.map((grant) =>
     JSON.stringify({
       name: grant.name,
@@ -135,6 +140,7 @@ function asJson(grants: readonly StoredGrant[]): string {
       expires: grant.expiresAtMs === undefined ? undefined : isoTime(grant.expiresAtMs),
       expired: hasExpired(grant),
       quotaBytes: grant.quotaBytes,
+      usedBytes: grant.quotaBytes === undefined ? undefined : (used.get(idOf(grant)) ?? 0),
       maxConnections: grant.maxConnections,
       bytesPerSecond: grant.bytesPerSecond,
       created: isoTime(grant.createdAtMs),
@@ -143,24 +149,24 @@ function asJson(grants: readonly StoredGrant[]): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
-function asTable(grants: readonly StoredGrant[]): string {
+function asTable(grants: readonly StoredGrant[], used: Used): string {
   const width = Math.max(0, ...grants.map(({ name }) => name.length));
   return grants
-    .map((grant) => `${grant.name.padEnd(width)}  ${idOf(grant)}  ${describe(grant)}\n`)
+    .map((grant) => `${grant.name.padEnd(width)}  ${idOf(grant)}  ${describe(grant, used)}\n`)
     .join('');
 }
 
 const hasExpired = ({ expiresAtMs = Infinity }: StoredGrant): boolean => expiresAtMs <= Date.now();
 
 /** What it allows, in words. */
-export function describe(grant: StoredGrant): string {
+export function describe(grant: StoredGrant, used: Used = new Map()): string {
   const { shares, prefix, expiresAtMs, quotaBytes, maxConnections, bytesPerSecond } = grant;
   return [
     [...grant.scopes].join(', ') || 'nothing',
     shares && `in ${shares.map(escaped).join(', ') || 'no share'}`,
     prefix && `below ${shown(prefix)}`,
     expiresAtMs && `${hasExpired(grant) ? 'expired' : 'until'} ${isoTime(expiresAtMs)}`,
-    quotaBytes !== undefined && `${quotaBytes} bytes in all`,
+    quotaBytes !== undefined && `${quotaBytes} bytes in all, ${used.get(idOf(grant)) ?? 0} used`,
     maxConnections && `${maxConnections} connections at once`,
     bytesPerSecond && `${bytesPerSecond} bytes a second`,
   ]

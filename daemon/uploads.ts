@@ -10,6 +10,8 @@ import { receiveFile } from '../transfer/receive-file.ts';
 import { receivePage } from '../transfer/receive-page.ts';
 import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
+import { type Allowances } from './allowances.ts';
+import { accountedSinks, allowedPages } from './allowed-storage.ts';
 import { type Grant, ownedBy } from './grant.ts';
 import type { Logger } from './log.ts';
 import type { Claim, TransferRegistry } from './registry.ts';
@@ -33,13 +35,21 @@ export class Uploads {
   readonly #shares: Shares;
   readonly #registry: TransferRegistry;
   readonly #results: OperationResults;
+  readonly #allowances: Allowances;
   readonly #log: Logger;
   readonly #receivings = new Map<Claim, Receiving>();
 
-  constructor(shares: Shares, registry: TransferRegistry, results: OperationResults, log: Logger) {
+  constructor(
+    shares: Shares,
+    registry: TransferRegistry,
+    results: OperationResults,
+    allowances: Allowances,
+    log: Logger,
+  ) {
     this.#shares = shares;
     this.#registry = registry;
     this.#results = results;
+    this.#allowances = allowances;
     this.#log = log;
   }
 
@@ -80,7 +90,7 @@ export class Uploads {
       if (known !== undefined) return this.#answerAgain(request, offer, known);
       claim.heardAtMs = () => (request.over ? -Infinity : request.carrier.heardAtMs);
       claim.fence = (error) => request.fail(error);
-      return await this.#receive(request, offer, place, claim, operation);
+      return await this.#receive(request, offer, place, claim, { grant, operation });
     } finally {
       this.#receivings.delete(claim);
       this.#registry.release(claim);
@@ -101,14 +111,18 @@ export class Uploads {
     offer: FrameOf<'offer'>,
     { storage, path }: Place,
     claim: Claim,
-    operation: Uint8Array | undefined,
+    { grant, operation }: { grant: Grant; operation: Uint8Array | undefined },
   ): Promise<Summary> {
     let bytes = 0;
-    const { outcome } = await receiveFile(request, offer, storage, path, {
+    const allowance = this.#allowances.of(grant);
+    const accounted = accountedSinks(storage, allowance, offer.path);
+    const requests = (): Request[] => this.#receivings.get(claim)?.requests ?? [];
+    const { outcome } = await receiveFile(request, offer, accounted, path, {
       policy: offer.policy ?? defaultPolicy,
       transfer: claim.transfer,
       epoch: claim.epoch,
       connections: Math.max(1, offer.connections ?? 1),
+      pass: (count) => whileWorking(requests, 'waiting', allowance.pass(count)),
       onArrived: (count) => {
         bytes += count;
       },
@@ -116,6 +130,8 @@ export class Uploads {
         this.#log.warn({ event: 'partial-damaged', path: offer.path, reason }, 'damaged partial');
       },
       onReceiving: (receiving) => {
+        // What is clearly too much is refused before its content comes.
+        allowance.check(Math.max(0, (offer.size ?? 0) - receiving.heldBytes));
         this.#receivings.set(claim, receiving);
         claim.heardAtMs = () => receiving.heardAtMs;
         claim.fence = (error) => receiving.fail(error);
@@ -145,7 +161,8 @@ export class Uploads {
 
   /** Must be called in the moment the page was heard: its chunks may follow at once. */
   async receivePage(request: Request, offers: FrameOf<'offers'>, grant: Grant): Promise<Summary> {
-    const { storage, path } = this.#place(offers.base);
+    const { storage: whole, path } = this.#place(offers.base);
+    const storage = allowedPages(whole, this.#allowances.of(grant));
     const { entries, policy } = offers;
     const operation = ownedBy(grant, offers.operation);
     let known: PageResult | undefined;

@@ -15,6 +15,7 @@ import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/
 import { headerBytes } from '../protocol/header.ts';
 import type { ChunkBatch } from './chunk-batch.ts';
 import { ReceiveWindow, type SendingFigures } from './flow.ts';
+import { FramePace } from './frame-pace.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { agreeLimits } from './greeting.ts';
 import {
@@ -91,12 +92,16 @@ export class Connection implements Carrier {
   /** Told of each answered ping. */
   onRoundTrip: (ms: number) => void = () => undefined;
   #pings = new Map<bigint, number>();
+  /** When content last went either way, of whatever request: the others wait for their turn. */
+  #movedAtMs = performance.now();
+  readonly #pace: FramePace;
 
   constructor(link: Duplex, input: InputBuffer, options: ConnectionOptions) {
     this.#link = link;
     this.#writer = new FrameWriter(link);
     this.#input = input;
     this.#options = options;
+    this.#pace = new FramePace(options.progressMs);
     this.traffic = options.traffic ?? { receivedBytes: 0, sentBytes: 0 };
     const write = (bytes: Uint8Array): void => this.#writer.write(bytes);
     this.#handshake =
@@ -165,6 +170,7 @@ export class Connection implements Carrier {
   #parse(block: Block): number {
     try {
       this.heardAtMs = performance.now();
+      this.#pace.heard(block.end - block.start);
       if (!this.#readPreamble(block)) return block.end - block.start + 1;
       this.#receiveWindow.readBegin();
       for (;;) {
@@ -180,6 +186,7 @@ export class Connection implements Carrier {
           this.#greet(decoded.frame, payload);
         } else this.#dispatch(decoded.frame, decoded.length - headerBytes);
       }
+      this.#pace.parsed(block.end - block.start);
       for (const request of this.#requests.values()) request.readEnd();
       this.#receiveWindow.readEnd();
     } catch (error) {
@@ -367,6 +374,10 @@ export class Connection implements Carrier {
     return this.#writer.figures;
   }
 
+  moved(): void {
+    this.#movedAtMs = performance.now();
+  }
+
   consumed(bytes: number): void {
     if (bytes > 0 && this.#phase !== 'closed') this.#receiveWindow.consumed(bytes);
   }
@@ -402,18 +413,25 @@ export class Connection implements Carrier {
     // At the next tick it would be too late.
     if (now - this.#writer.wroteAtMs > heartbeatMs - tickMs) this.ping();
     // While we don't read for our own reasons, silence says nothing about the peer.
-    if (this.#input.paused) this.heardAtMs = now;
+    if (this.#input.paused) {
+      this.heardAtMs = now;
+      this.#pace.restart(now);
+    }
     const { silenceMs = transferLimits.silenceMs } = this.#options;
     if (now - this.heardAtMs > silenceMs) {
       this.#end(timedOut('has not been heard from'));
       return;
     }
     const { progressMs = transferLimits.progressMs } = this.#options;
+    if (this.#pace.isTooSlow(now)) {
+      this.#end(timedOut('sends a frame too slowly (progressMs)'));
+      return;
+    }
+    const movedAtMs = Math.max(this.#movedAtMs, this.#pace.movedAtMs);
     for (const request of this.#requests.values()) {
-      if (!request.over && now - request.progressAtMs > progressMs) {
-        request.fail(
-          new FerryError('timeout', `Nothing moved for ${Math.round(progressMs / 1000)} s.`),
-        );
+      if (!request.over && now - Math.max(request.progressAtMs, movedAtMs) > progressMs) {
+        const seconds = Math.round(progressMs / 1000);
+        request.fail(new FerryError('timeout', `Nothing moved for ${seconds} s (progressMs).`));
       }
     }
   }

@@ -11,10 +11,18 @@ import { transferLimits } from './limits.ts';
 
 /** Memory that all buffers of the process share. */
 export class BufferPool {
+  #bytes: number;
+  /** Below 0 when the pool became smaller than what is in use. */
   #freeBytes: number;
 
   constructor(bytes: number = transferLimits.transferBufferBytes) {
+    this.#bytes = bytes;
     this.#freeBytes = bytes;
+  }
+
+  resize(bytes: number): void {
+    this.#freeBytes += bytes - this.#bytes;
+    this.#bytes = bytes;
   }
 
   /** Whether there was room; then give it back. */

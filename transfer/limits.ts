@@ -21,7 +21,7 @@ export const transferLimits = {
   /** Bytes queued on a socket before bulk frames wait for it to drain. */
   sendQueueBytes: 1 * MiB,
   /** Bytes of answers queued for a peer that doesn't read; more ends the connection. */
-  replyQueueBytes: 8 * MiB,
+  replyQueueBytes: 2 * MiB,
   /** How much is consumed before `credit` says so. */
   creditBytes: 1 * MiB,
   /** Ranges that a peer may make us remember for one request. */
@@ -40,6 +40,8 @@ export const transferLimits = {
   lingerMs: 1 * second,
   /** A request without progress for this long is given up. */
   progressMs: 60 * second,
+  /** A frame that has begun comes at least so fast, on the average of half that time. */
+  frameBytesPerSecond: 1 * KiB,
   /** Between two tellings of what a receiver holds. */
   checkpointBytes: 8 * MiB,
   /** Between two checkpoints that sync to disk, where the sender can't send again. */

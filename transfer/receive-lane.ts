@@ -92,7 +92,7 @@ export class ReceiveLane implements Listener {
     const { index, payload, checksum, intact } = frame;
     const { carrier } = this.request;
     // What nobody asked for is no progress: it could come for ever.
-    if (this.dealt.has(index)) this.request.progressed();
+    if (this.dealt.has(index)) this.request.moved();
     this.#receiving.options.onArrived?.(payload.length, intact ? 0 : 1);
     if (index >= this.#receiving.chunks) this.#receiving.checkLength(frame);
     if (!intact && this.dealt.has(index)) {

@@ -170,7 +170,7 @@ class IncomingPage {
   #keep(index: number, payload: Uint8Array): void {
     if (this.#arrived[index] === 1) return;
     this.#arrived[index] = 1;
-    this.#request.progressed();
+    this.#request.moved();
     this.#content ??= Buffer.allocUnsafeSlow(this.#contentBytes);
     this.#content.set(payload, this.#starts[index]);
   }
@@ -187,7 +187,7 @@ class IncomingPage {
     this.#damaged.set(index, times);
     if (times > limits.chunkRepeats) return;
     this.#again.add(index);
-    this.#request.progressed();
+    this.#request.moved();
   }
 
   /** Waits for the page's end. */

@@ -27,6 +27,8 @@ export interface ReceiveOptions {
   readonly epoch: number;
   /** Connections that will take part; with more than one, work is dealt out in pieces. */
   readonly connections: number;
+  /** Waits until so many bytes of content may be kept, or throws. */
+  readonly pass?: (bytes: number) => Promise<void>;
   /** A chunk of so many bytes arrived; `repeated` is 1 when it is damaged, and asked for again. */
   readonly onArrived?: (bytes: number, repeated: number) => void;
   /** What is held changed: bytes of the file. */
@@ -211,8 +213,9 @@ export class Receiving {
   ): Promise<void> {
     this.#writes += 1;
     try {
-      await this.sink.write(first, slices, sums);
       const bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
+      await this.options.pass?.(bytes);
+      await this.sink.write(first, slices, sums);
       this.#heldBytes += bytes;
       this.#sinceCheckpointBytes += bytes;
       this.options.onHave?.(this.#heldBytes);

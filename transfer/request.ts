@@ -32,6 +32,8 @@ export interface Carrier {
   ): Promise<void>;
   /** Waits for the in-flight limit, then says chunks that are framed already; settles as `sayChunks`. */
   sayBatch(request: number, batch: ChunkBatch, onWritten: OnWritten): Promise<void>;
+  /** Content of one of its requests moved. */
+  moved(): void;
   /** Bulk payload bytes are done with. */
   consumed(bytes: number): void;
   pin(): Block;
@@ -118,6 +120,12 @@ export class Request {
     return /^page|Page$/.test(this.#conversation.state);
   }
 
+  /** Content came or went: the other requests of the connection wait for their turn meanwhile. */
+  moved(): void {
+    this.progressed();
+    this.carrier.moved();
+  }
+
   progressed(): void {
     this.progressAtMs = performance.now();
   }
@@ -151,14 +159,14 @@ export class Request {
     if (this.over) return;
     const written = this.#counting(onWritten);
     await this.carrier.sayChunks(this.id, indexes, slices, sums, written);
-    this.progressed();
+    this.moved();
   }
 
   /** Sends the chunks of a batch, which may be filled anew when the promise settles. */
   async sayBatch(batch: ChunkBatch, onWritten: OnWritten): Promise<void> {
     if (this.over) return;
     await this.carrier.sayBatch(this.id, batch, this.#counting(onWritten));
-    this.progressed();
+    this.moved();
   }
 
   #counting(onWritten?: OnWritten): OnWritten {

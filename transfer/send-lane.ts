@@ -188,6 +188,7 @@ export class SendLane {
     batch.seal(this.#request.id, range.start, bytes, options.checksums);
     this.#sending.hash(range.start * options.chunkBytes, batch.payloads());
     await before;
+    if (bytes > 0) await options.pass?.(bytes);
     let repeats = this.#sending.leaving(range.start, batch.sums);
     await this.#request.sayBatch(batch, (written) => {
       options.onSent?.(written, repeats);

@@ -25,6 +25,8 @@ export interface SendOptions {
   readonly ledger?: Ledger;
   /** False: chunks carry 0 for their checksum, which the receiver knows. */
   readonly checksums?: boolean;
+  /** Waits until so many bytes of content may leave, or throws. */
+  readonly pass?: (bytes: number) => Promise<void>;
   /** Content was handed to the connection: bytes, and how many of the chunks were repeats. */
   readonly onSent?: (bytes: number, repeatedChunks: number) => void;
   /** The receiver told what it holds. */

@@ -1,6 +1,7 @@
 /** `--bwlimit`: content passes at no more than a given rate, all connections together. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChunkSink, ChunkSource, Storage } from './storage.ts';
+import { wrap } from './wrap.ts';
 
 /** Unused allowance is kept for no longer than this, so that there are no bursts. */
 const burstMs = 100;
@@ -52,16 +53,4 @@ export class Throttle {
       },
     });
   }
-}
-
-/** `inner` with some of its members replaced. */
-function wrap<T extends object>(inner: T, members: Partial<T>): T {
-  return new Proxy(inner, {
-    get(target, name) {
-      if (name in members) return Reflect.get(members, name) as unknown;
-      const value: unknown = Reflect.get(target, name);
-      // Methods keep their own object: they may use private fields.
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-    },
-  });
 }

@@ -1,10 +1,11 @@
 /** What both ends keep in memory, by the kernel's own account of their peaks. */
-import { existsSync, readFileSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import test from 'ava';
 import { type FerryResult, type FerrySettings, startFerry } from './helpers/ferry.ts';
 import { MiB } from './helpers/files.ts';
+import { forgetPeak, peakOf, writeSparse } from './helpers/memory.ts';
 import { type Scene, setScene } from './helpers/scene.ts';
 
 const hasProc = existsSync('/proc/self/status');
@@ -16,25 +17,6 @@ const smallBytes = 256 * MiB;
 const largeBytes = 2_048 * MiB;
 /** What a garbage collector may do in one run and not in the other. */
 const noiseBytes = 24 * MiB;
-
-function peakOf(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
-}
-
-/** Makes the peak begin anew. */
-async function forgetPeak(pid: number): Promise<void> {
-  const file = await open(`/proc/${pid}/clear_refs`, 'w');
-  await file.write('5');
-  await file.close();
-}
-
-/** A file without content on the disk; what is read are zeros, which travel like anything else. */
-async function writeSparse(file: string, sizeBytes: number): Promise<void> {
-  const handle = await open(file, 'w');
-  await handle.truncate(sizeBytes);
-  await handle.close();
-}
 
 interface Measured {
   readonly result: FerryResult;

@@ -55,6 +55,7 @@ test.serial('add shows the token alone on stdout, once; list shows what it allow
     expires: '2127-01-01T00:00:00.000Z',
     expired: false,
     quotaBytes: 10 * 1024 ** 3,
+    usedBytes: 0,
     maxConnections: 3,
     bytesPerSecond: 10 * 1024 ** 2,
   });

@@ -35,6 +35,10 @@ class Notes implements Carrier {
     this.said.push('chunk');
   }
 
+  moved(): void {
+    // Nobody waits here.
+  }
+
   consumed(bytes: number): void {
     this.consumedBytes += bytes;
   }

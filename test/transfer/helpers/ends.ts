@@ -98,7 +98,7 @@ export class TestDaemon {
       { level: 'trace', base: null },
       { write: (line: string) => void this.log.push(line) },
     );
-    this.service = new Service(served, registry, log, benches);
+    this.service = new Service(served, registry, log, { ...(benches && { benches }) });
   }
 
   accept(

@@ -1,0 +1,23 @@
+/** What a process keeps in memory, by the kernel's own account. */
+import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+/** The most that it ever had, or since `forgetPeak`; NaN where the process is gone. */
+export function peakOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
+}
+
+/** Makes the peak begin anew. */
+export async function forgetPeak(pid: number): Promise<void> {
+  const file = await open(`/proc/${pid}/clear_refs`, 'w');
+  await file.write('5');
+  await file.close();
+}
+
+/** A file without content on the disk; what is read are zeros, which travel like anything else. */
+export async function writeSparse(file: string, sizeBytes: number): Promise<void> {
+  const handle = await open(file, 'w');
+  await handle.truncate(sizeBytes);
+  await handle.close();
+}
