@@ -66,6 +66,7 @@ export class FileUpload {
     const sendOptions: SendOptions = {
       chunkBytes: limits.fileChunkBytes,
       sha256: options.sha256,
+      batchBytes: throttle?.batchBytes,
       onSent: (bytes, repeated) => {
         this.#sent += bytes;
         this.#context.session.progressed();

@@ -1,5 +1,6 @@
 /** `--bwlimit`: content passes at no more than a given rate, all connections together. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { transferLimits } from './limits.ts';
 import type { ChunkSink, ChunkSource, Storage } from './storage.ts';
 import { wrap } from './wrap.ts';
 
@@ -13,6 +14,11 @@ export class Throttle {
 
   constructor(bytesPerSecond: number) {
     this.#bytesPerMs = bytesPerSecond / 1000;
+  }
+
+  /** What to read and send at a time, so that content leaves evenly and not in rare large batches. */
+  get batchBytes(): number {
+    return Math.min(Math.ceil(this.#bytesPerMs * burstMs), transferLimits.sendBatchBytes);
   }
 
   /** Waits until `bytes` may pass. */

@@ -8,6 +8,7 @@ import { type DaemonProcess, type LogRecord, startDaemon } from './helpers/daemo
 import { type FerryProcess, type FerrySettings, runFerry, startFerry } from './helpers/ferry.ts';
 import { differences, MiB, type TempFolder, tempFolder, writeRandomFile } from './helpers/files.ts';
 import { startProgram } from './helpers/processes.ts';
+import { Proxy } from './helpers/proxy.ts';
 import { checkLog, ferryExits } from './helpers/scene.ts';
 import { until } from './helpers/wait.ts';
 
@@ -199,8 +200,9 @@ async function slowUpload(
   folder: TempFolder,
   url: string,
   settings: FerrySettings = {},
+  rate = '1M',
 ): Promise<FerryProcess> {
-  const args = ['upload', '--json', '--bwlimit', '1M', '--retries', '0', folder.at('big'), url];
+  const args = ['upload', '--json', '--bwlimit', rate, '--retries', '0', folder.at('big'), url];
   let begun: () => void = () => undefined;
   const moving = new Promise<void>((resolve) => {
     begun = resolve;
@@ -217,7 +219,11 @@ test.serial('SIGHUP brings settings into force while a transfer goes on, whole',
   const folder = await folderFor(t);
   await writeRandomFile(folder.at('big'), 3 * MiB);
   const { daemon, reload } = await configured(t, folder, served);
-  const ferry = await slowUpload(folder, daemon.url('big'));
+  const proxy = await Proxy.start(daemon.port);
+  t.teardown(() => proxy.close());
+  const ferry = await slowUpload(folder, proxy.url('big'));
+  // However long the rest takes, it is under way.
+  proxy.faults.stalled = true;
   const next = `${served}log-level = "debug"\npartial-age = 3\n[limits]\nconnections = 1\n`;
   const reloaded = await reload(next);
   t.deepEqual((reloaded['changed'] as string[]).sort(), ['limit', 'log-level']);
@@ -228,6 +234,7 @@ test.serial('SIGHUP brings settings into force while a transfer goes on, whole',
   const failed = await reload('[limits]\nconections = 5\n', 'reload');
   t.regex(failed['reason'] as string, /ferryd\.toml:2: limits\.conections: .*connections\?/);
   await ferryExits(t, ['stat', '--retries', '0', daemon.url()], 8);
+  proxy.faults.stalled = false;
   const { code, stderr } = await ferry.result;
   t.is(code, 0, stderr);
   t.deepEqual(await differences(folder.at('big'), folder.at('served', 'big')), []);
@@ -243,7 +250,9 @@ test.serial('a token that a reload takes out ends at once, others go on', async 
   const table = '[[token]]\nname = "guest"\ntoken-file = "token"\n';
   const { daemon, reload } = await configured(t, folder, `${served}${table}`);
   const stays = await slowUpload(folder, daemon.url('stays'));
-  const goes = await slowUpload(folder, daemon.url('goes'), { env: { FERRY_TOKEN: secret } });
+  // Slow enough not to end by itself, however slow the machine.
+  const guest = { env: { FERRY_TOKEN: secret } };
+  const goes = await slowUpload(folder, daemon.url('goes'), guest, '64K');
   // A file that others can read is refused, and changes nothing.
   await chmod(folder.at('token'), 0o644);
   const refused = await reload(`${served}${table}`, 'reload');
