@@ -81,13 +81,15 @@ function listen(path: string): Promise<Server> {
 /** Whether `path` became a name of the listening socket `own`; false when someone alive has it. */
 async function claim(own: string, path: string, depth = 0): Promise<boolean> {
   if (await linked(own, path)) return true;
-  if (depth === takeoverDepth || (await answers(path))) return false;
+  const found = await look(path);
+  // Let go meanwhile: whoever is first has it, and nothing is to be removed.
+  if (found === 'gone') return await linked(own, path);
+  if (depth === takeoverDepth || found === 'alive') return false;
   const guard = path + takeover;
   if (!(await claim(own, guard, depth + 1))) return false;
   try {
-    // It may have changed hands before the guard was ours; from now on it cannot.
-    if (await answers(path)) return false;
-    await removeName(path);
+    // It may have changed hands before the guard was ours; a dead one stays until we remove it.
+    if ((await look(path)) === 'dead') await removeName(path);
     return await linked(own, path);
   } finally {
     await removeName(guard);
@@ -105,8 +107,8 @@ async function linked(own: string, path: string): Promise<boolean> {
   }
 }
 
-/** Whether a living process listens at `path`. */
-function answers(path: string): Promise<boolean> {
+/** What stands at `path`: a socket of a living process, what a dead one left, or nothing any more. */
+function look(path: string): Promise<'alive' | 'dead' | 'gone'> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     const settle = (finish: () => void) => () => {
@@ -115,13 +117,14 @@ function answers(path: string): Promise<boolean> {
     };
     socket.once(
       'connect',
-      settle(() => resolve(true)),
+      settle(() => resolve('alive')),
     );
     socket.once('error', (error) => {
       // It was let go while we waited to be taken: what stands there now has to be asked again.
-      if (isErrno(error, 'ECONNRESET')) settle(() => resolve(answers(path)))();
-      else if (isErrno(error, 'ECONNREFUSED', 'ENOENT', 'ENOTSOCK')) settle(() => resolve(false))();
-      else if (isErrno(error, 'EAGAIN')) settle(() => resolve(true))();
+      if (isErrno(error, 'ECONNRESET')) settle(() => resolve(look(path)))();
+      else if (isErrno(error, 'ENOENT')) settle(() => resolve('gone'))();
+      else if (isErrno(error, 'ECONNREFUSED', 'ENOTSOCK')) settle(() => resolve('dead'))();
+      else if (isErrno(error, 'EAGAIN')) settle(() => resolve('alive'))();
       else settle(() => reject(error))();
     });
   });

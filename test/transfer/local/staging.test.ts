@@ -78,6 +78,8 @@ test('who asks while a lock is let go hears that it is held, or gets it', async 
       try {
         const lock = await lockFolder(folder, 'lock', held);
         holding += 1;
+        // Long enough for another one to be let in by mistake.
+        await new Promise((resolve) => setTimeout(resolve, 2));
         t.is(holding, 1);
         holding -= 1;
         await lock.release();
