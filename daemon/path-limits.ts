@@ -48,13 +48,16 @@ function areFixed({ pathBytes, pathDepth }: PathLimits): boolean {
 }
 
 function pathFault(path: string, { pathBytes, pathDepth }: PathLimits): TransferError | undefined {
-  if (Buffer.byteLength(path) > pathBytes) {
+  const [bytes, depth] = [Buffer.byteLength(path), path.split('/').length];
+  // What breaks the protocol's own rules is no path at all: the storage says so.
+  if (bytes > fixed.pathBytes || depth > fixed.pathDepth) return undefined;
+  if (bytes > pathBytes) {
     return new TransferError(
       'limit',
       `${shown(path)} is too long: the limit is ${pathBytes} bytes (pathBytes).`,
     );
   }
-  if (path.split('/').length > pathDepth) {
+  if (depth > pathDepth) {
     return new TransferError(
       'limit',
       `${shown(path)} is too deep: the limit is ${pathDepth} names (pathDepth).`,

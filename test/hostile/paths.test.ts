@@ -43,6 +43,12 @@ const requests: Readonly<Record<string, readonly [FrameName, (path: bodies.Path)
   ],
 };
 
+/** The next page may be opened when this one is over: a busy daemon takes one at a time. */
+async function leave(peer: Peer, request: number): Promise<void> {
+  peer.say('cancel', request);
+  await peer.next('cancelled', request);
+}
+
 /** What the request came to: the code of its error, or of its one entry. */
 async function told(peer: Peer, name: FrameName, body: Buffer): Promise<number | string> {
   const request = peer.open(name, body);
@@ -61,7 +67,10 @@ async function told(peer: Peer, name: FrameName, body: Buffer): Promise<number |
   if (heard.name === 'error') return bodies.readError(heard).code;
   if (heard.name === 'answers') {
     const [answer] = new Cursor(heard.payload).list(() => heard.payload.readUInt8(2));
-    if (answer !== 3) return `answered ${answer}`;
+    if (answer !== 3) {
+      await leave(peer, request);
+      return `answered ${answer}`;
+    }
     peer.say('end', request, bodies.end(0, 0));
     return bodies.readResults(await peer.next('results', request))[0]?.failure ?? 'no failure';
   }
@@ -72,7 +81,7 @@ async function told(peer: Peer, name: FrameName, body: Buffer): Promise<number |
     cursor.take(12 + 1 + 2);
     cursor.text();
     const isUnreadable = cursor.u8() === bodies.kinds.unreadable;
-    peer.say('cancel', request);
+    await leave(peer, request);
     return isUnreadable ? 'unreadable' : 'readable';
   }
   return heard.name as string;
