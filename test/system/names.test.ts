@@ -1,7 +1,7 @@
 /** Names and sizes that break programs, through the real ones. */
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import test from 'ava';
 import type { EntryEvent, ErrorEvent } from '../../client/events.ts';
@@ -356,6 +356,7 @@ test.serial(
     t.is(await readFile(scene.there('.chunkferry', 'secret'), 'utf8'), 'secret');
     t.is(await readFile(scene.there('sub', '.chunkferry', 'secret'), 'utf8'), 'secret');
     t.deepEqual((await readdir(scene.served)).sort(), ['.chunkferry', 'file', 'sub']);
+    await rm(scene.there('.chunkferry', 'secret')); // Staging is looked at when the daemon stops.
   },
 );
 

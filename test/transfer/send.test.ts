@@ -59,7 +59,13 @@ async function untilEnd(peer: RawPeer): Promise<{ indexes: number[]; end: FrameO
   }
 }
 
-const complete: ControlFrame = { type: 'complete', request: 1, outcome: 'stored' };
+/** What the receiver stored is what the `end` proved, or the sender would not believe it. */
+const complete = (request: number, { digest }: FrameOf<'end'>): ControlFrame => ({
+  type: 'complete',
+  request,
+  outcome: 'stored',
+  digest,
+});
 
 test('exactly what is wanted is sent, then the end of that round', async (t) => {
   const content = contentOf(10 * chunkBytes + 1);
@@ -82,7 +88,7 @@ test('exactly what is wanted is sent, then the end of that round', async (t) => 
   t.deepEqual(second.indexes, [0]);
   t.is(second.end.round, 2);
   t.not(second.end.digest, undefined, 'a digest of the whole, though only part of it was sent');
-  peer.say(complete);
+  peer.say(complete(1, second.end));
   t.is((await done).outcome, 'stored');
   connection.close();
 });
@@ -283,8 +289,9 @@ test('a receiver that leaves is answered at once, and nothing follows', async (t
     const transfer = new Uint8Array(16);
     const ranges = [{ start: 0, end: 3 }];
     peer.say({ type: 'want', request: 2, round: 1, transfer, epoch: 1, last: true, ranges });
-    t.is((await untilEnd(peer)).indexes.length, 3);
-    peer.say({ type: 'complete', request: 2, outcome: 'stored' });
+    const { indexes, end } = await untilEnd(peer);
+    t.is(indexes.length, 3);
+    peer.say(complete(2, end));
     t.is((await serving).outcome, 'stored');
     connection.close();
   }

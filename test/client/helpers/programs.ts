@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { provideToken, testToken } from '../../helpers/token.ts';
 
-const ferryPath = fileURLToPath(new URL('../../../client/main.js', import.meta.url));
+const ferryPath = fileURLToPath(new URL('../../../bin/ferry.js', import.meta.url));
 const daemonPath = fileURLToPath(new URL('../../../daemon/main.js', import.meta.url));
 
 export interface Ended {

@@ -7,7 +7,7 @@ import { testToken } from '../../helpers/token.ts';
 
 const programs = {
   ferryd: '../../../daemon/main.js',
-  ferry: '../../../client/main.js',
+  ferry: '../../../bin/ferry.js',
 } as const;
 
 /** How a process ended: by itself with a code, or by a signal. */
