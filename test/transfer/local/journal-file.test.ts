@@ -40,7 +40,8 @@ for (const executor of ['inline', 'worker'] as const) {
       if (busy.length < 100) continue;
       await Promise.all(busy.splice(0));
       if (index % 1000 === 999) busy.push(sink.checkpoint());
-      if (randomInt(20) === 0) sink.forget(randomInt(Math.floor(index / segmentChunks)));
+      const whole = Math.floor(index / segmentChunks);
+      if (whole > 0 && randomInt(20) === 0) sink.forget(randomInt(whole));
     }
     await Promise.all(busy);
     const expected = said(sink.ledger, chunks);
