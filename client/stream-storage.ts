@@ -35,6 +35,10 @@ export class StreamStorage implements Storage {
     return sink;
   }
 
+  async room(): Promise<undefined> {
+    return undefined;
+  }
+
   async examine(_base: string, entries: readonly Entry[]): Promise<Answer[]> {
     return entries.map(() => 'want');
   }

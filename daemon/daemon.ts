@@ -229,7 +229,7 @@ async function openShares(
       });
       const isTimed = metrics !== undefined && !readOnly;
       const served = isTimed ? timed(storage, (seconds) => counts.onCommitted(seconds)) : storage;
-      opened.set(name, limitPaths(keepFree(served, folder, limits), limits));
+      opened.set(name, limitPaths(keepFree(served, limits), limits));
       log.info({ event: 'share', share: name || '/', folder, readOnly }, 'serving');
     }
     return opened;

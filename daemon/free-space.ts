@@ -1,7 +1,6 @@
 /** A storage that leaves some space of its disk free. */
-import { statfs } from 'node:fs/promises';
 import { TransferError } from '../protocol/errors.ts';
-import type { Storage } from '../transfer/storage.ts';
+import type { ChunkSink, Storage } from '../transfer/storage.ts';
 import { wrap } from '../transfer/wrap.ts';
 import type { DaemonLimits } from './limits.ts';
 
@@ -12,15 +11,15 @@ const keptPart = 10;
 
 /** What a disk has room for, without asking the system for each write. */
 export class FreeSpace {
-  readonly #folder: string;
+  readonly #storage: Pick<Storage, 'room'>;
   readonly #limits: Pick<DaemonLimits, 'freeBytes'>;
   #leftBytes = 0;
   #askedAtMs = -Infinity;
   #asking: Promise<void> | undefined;
 
-  /** `freeBytes` stay free on the disk that holds `folder`, a local path. */
-  constructor(folder: string, limits: Pick<DaemonLimits, 'freeBytes'>) {
-    this.#folder = folder;
+  /** `freeBytes` stay free on the disk of `storage`. */
+  constructor(storage: Pick<Storage, 'room'>, limits: Pick<DaemonLimits, 'freeBytes'>) {
+    this.#storage = storage;
     this.#limits = limits;
   }
 
@@ -47,33 +46,27 @@ export class FreeSpace {
   }
 
   async #measure(): Promise<void> {
-    try {
-      const { bavail, blocks, bsize } = await statfs(this.#folder);
-      const keptBytes = Math.min(this.#limits.freeBytes, (blocks * bsize) / keptPart);
-      this.#leftBytes = Math.max(0, bavail * bsize - keptBytes);
-    } catch {
-      this.#leftBytes = Infinity; // Where it can't be told, the disk itself says when it is full.
-    }
+    const room = await this.#storage.room();
+    // Where it can't be told, the disk itself says when it is full.
+    const { freeBytes, totalBytes } = room ?? { freeBytes: Infinity, totalBytes: Infinity };
+    const keptBytes = Math.min(this.#limits.freeBytes, totalBytes / keptPart);
+    this.#leftBytes = Math.max(0, freeBytes - keptBytes);
     this.#askedAtMs = performance.now();
   }
 }
 
-export function keepFree(
-  storage: Storage,
-  folder: string,
-  limits: Pick<DaemonLimits, 'freeBytes'>,
-): Storage {
-  const space = new FreeSpace(folder, limits);
+export function keepFree(storage: Storage, limits: Pick<DaemonLimits, 'freeBytes'>): Storage {
+  const space = new FreeSpace(storage, limits);
+  const keeping = (sink: ChunkSink): ChunkSink =>
+    wrap(sink, {
+      async write(first, slices, sums) {
+        await space.take(slices.reduce((sum, { length }) => sum + length, 0));
+        await sink.write(first, slices, sums);
+      },
+    });
   return wrap<Storage>(storage, {
-    async openSink(path, offer, fresh) {
-      const sink = await storage.openSink(path, offer, fresh);
-      return wrap(sink, {
-        async write(first, slices, sums) {
-          await space.take(slices.reduce((sum, { length }) => sum + length, 0));
-          await sink.write(first, slices, sums);
-        },
-      });
-    },
+    openSink: async (path, offer, fresh) => keeping(await storage.openSink(path, offer, fresh)),
+    openScratch: async (chunkBytes) => keeping(await storage.openScratch(chunkBytes)),
     async putSmall(base, files) {
       await space.take(files.reduce((sum, { content }) => sum + content.length, 0));
       return await storage.putSmall(base, files);

@@ -61,6 +61,10 @@ export class MemoryStorage implements Storage {
     if (batch.length > 0) yield options.contentTypes ? await withContentTypes(batch) : batch;
   }
 
+  async room(): Promise<undefined> {
+    return undefined;
+  }
+
   async mkdir(path: string, parents: boolean): Promise<void> {
     this.#refuseReadOnly();
     if (parents) {

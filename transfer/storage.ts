@@ -102,6 +102,12 @@ export interface SmallFile {
   readonly content: Uint8Array;
 }
 
+/** Bytes of the disk that a storage is on. */
+export interface Room {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
 export interface Storage {
   /** Whether it refuses every change with `permission`. */
   readonly readOnly: boolean;
@@ -145,6 +151,8 @@ export interface Storage {
    * The contents are the storage's from the call on.
    */
   putSmall(base: string, files: readonly SmallFile[]): Promise<(TransferError | undefined)[]>;
+  /** What its disk has room for; undefined where that can't be told. */
+  room(): Promise<Room | undefined>;
   /** Stops background work and lets go of descriptors and locks. */
   close(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 /** A folder of this machine as a `Storage`. */
+import { statfs } from 'node:fs/promises';
 import type { Entry } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import type { Answer } from '../../protocol/frames/pages.ts';
@@ -10,6 +11,7 @@ import type {
   ChunkSource,
   Committed,
   ListOptions,
+  Room,
   SinkOffer,
   SmallFile,
   Storage,
@@ -213,6 +215,16 @@ export class LocalStorage implements Storage {
     this.#refuseReadOnly();
     const entries = files.map(({ entry }) => entry);
     return unpackAll(await this.#executor.call('putSmall', base, entries, packContents(files)));
+  }
+
+  /** Asked in Node's pool: behind a batch of the storage's thread it could wait long. */
+  async room(): Promise<Room | undefined> {
+    try {
+      const { bavail, blocks, bsize } = await statfs(await this.#executor.call('rootPath'));
+      return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    } catch {
+      return undefined; // Some file systems have no answer.
+    }
   }
 
   async close(): Promise<void> {

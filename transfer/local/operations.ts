@@ -66,6 +66,8 @@ export interface Operations {
     entries: readonly Entry[],
     content: Uint8Array,
   ): (PackedError | undefined)[];
+  /** A local path of the root as it is held, whatever has become of its name. */
+  rootPath(): string;
   /** A local path of the staging folder, made when missing, for locks in it. */
   stagingPath(): string;
   /** Makes the names of partials durable. */
@@ -118,6 +120,7 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
     readSmall: (base, paths) => readSmall(folder, base, paths),
     putSmall: (base, entries, content) =>
       new SmallBatch(folder, staging, durable, base, entries).store(content),
+    rootPath: () => folder.root.base,
     stagingPath: () => about('', () => staging.directory().base),
     syncStaging: () => about('', () => staging.sync()),
     expire: (partialAgeMs, exclusive) => about('', () => staging.expire(partialAgeMs, exclusive)),

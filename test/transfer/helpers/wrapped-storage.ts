@@ -10,6 +10,7 @@ import type {
   ChunkSource,
   Committed,
   ListOptions,
+  Room,
   SinkOffer,
   SmallFile,
   Storage,
@@ -131,6 +132,10 @@ export class WrappedStorage implements Storage {
     const result = await work();
     await this.after(operation, path);
     return result;
+  }
+
+  room(): Promise<Room | undefined> {
+    return this.inner.room();
   }
 
   stat(path: string): Promise<Entry> {
