@@ -96,6 +96,11 @@ export class Allowance {
     if (refusal !== undefined) throw refusal;
   }
 
+  /** Waits until the rate lets so much pass, whatever it is. */
+  async pace(bytes: number): Promise<void> {
+    await this.#throttle?.pass(bytes);
+  }
+
   /**
    * So much content passes: counts it, and waits until the rate lets it. Throws TransferError
    * (`limit`) when the quota does not.
@@ -103,6 +108,6 @@ export class Allowance {
   async pass(bytes: number): Promise<void> {
     this.check(bytes);
     if (this.#quotaBytes !== undefined) this.#usage.add(this.token, bytes);
-    await this.#throttle?.pass(bytes);
+    await this.pace(bytes);
   }
 }

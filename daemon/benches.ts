@@ -17,6 +17,8 @@ import {
 import type { Request } from '../transfer/request.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { Throttle } from '../transfer/throttle.ts';
+import { whileWorking } from '../transfer/working.ts';
+import type { Allowance } from './allowances.ts';
 import { type DaemonLimits, defaultLimits } from './limits.ts';
 import type { Shares } from './shares.ts';
 import type { Summary } from './uploads.ts';
@@ -48,10 +50,14 @@ export class Benches {
     for (const { request } of this.#open) request.fail(error);
   }
 
-  /** Does the daemon's part of a bench. Throws FerryError. */
-  async serve(request: Request, bench: FrameOf<'bench'>): Promise<Summary> {
+  /** Does the daemon's part of a bench, at the token's rate and beside its quota. Throws FerryError. */
+  async serve(
+    request: Request,
+    bench: FrameOf<'bench'>,
+    allowance: Pick<Allowance, 'pace'>,
+  ): Promise<Summary> {
     if (this.#open.size >= this.#limits.benches) throw limitReached('benches', this.#limits);
-    const open = new OpenBench(request, bench, this.#limits, this.#cpuUs);
+    const open = new OpenBench(request, bench, this.#limits, this.#cpuUs, allowance);
     this.#open.add(open);
     try {
       const storage = bench.store === 'disk' ? this.#shares.at(bench.path).storage : undefined;
@@ -94,16 +100,30 @@ class OpenBench {
   dataBytes = 0;
   readonly #limits: BenchLimits;
   readonly #cpuUs: () => number;
+  readonly #allowance: Pick<Allowance, 'pace'>;
   #reporter: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(request: Request, bench: FrameOf<'bench'>, limits: BenchLimits, cpuUs: () => number) {
+  constructor(
+    request: Request,
+    bench: FrameOf<'bench'>,
+    limits: BenchLimits,
+    cpuUs: () => number,
+    allowance: Pick<Allowance, 'pace'>,
+  ) {
     this.request = request;
     this.bench = bench;
     this.#limits = limits;
     this.#cpuUs = cpuUs;
+    this.#allowance = allowance;
     this.meter = new Meter(request.carrier);
   }
+
+  /** Lets content pass at the token's rate; a peer that waits for it hears why. */
+  readonly #pass = async (bytes: number): Promise<void> => {
+    const paced = this.#allowance.pace(bytes);
+    await this.meter.paced.during(whileWorking(() => [this.request], 'waiting', paced));
+  };
 
   /** Reports now and then, from now on. */
   #reportOften(): void {
@@ -128,6 +148,7 @@ class OpenBench {
       checksums,
       meter,
       storage,
+      pass: this.#pass,
       onArrived: () => {
         if (storage === undefined) return;
         this.dataBytes = meter.bytes;
@@ -159,6 +180,7 @@ class OpenBench {
         meter,
         onDisk,
         throttle,
+        pass: this.#pass,
         onBegin: () => {
           meter.begin();
           const stopMs = Math.min(durationMs ?? Infinity, this.#limits.benchMs);

@@ -177,7 +177,7 @@ export class Service {
       case 'offers':
         return await this.#uploads.receivePage(request, frame, grant);
       case 'bench':
-        return await this.#benches.serve(request, frame);
+        return await this.#benches.serve(request, frame, this.#allowances.of(grant));
       case 'join':
         this.#uploads.joinFile(request, frame, grant);
         return undefined;

@@ -1,22 +1,12 @@
 /** `ferry bench` names the part that was made slow on purpose. */
-import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import type { BenchSummary } from '../../client/measure/summary.ts';
 import type { Bottleneck } from '../../client/measure/verdict.ts';
 import { cpuShare, hasCpuGroups } from './helpers/cgroup.ts';
 import { type FerrySettings, startFerry } from './helpers/ferry.ts';
-import { isLinux, type Scene, setScene } from './helpers/scene.ts';
+import { type Scene, setScene } from './helpers/scene.ts';
+import { testWithStrace } from './helpers/trace.ts';
 
-function hasStrace(): boolean {
-  try {
-    execFileSync('strace', ['-V'], { stdio: 'ignore' });
-    return isLinux;
-  } catch {
-    return false;
-  }
-}
-
-const withStrace = hasStrace() ? test.serial : test.serial.skip;
 const withGroups = hasCpuGroups ? test.serial : test.serial.skip;
 
 /** A tracer that delays each of these system calls, and stops at no other. */
@@ -72,12 +62,12 @@ test.serial('an offered load is what holds a bench back that could do more', asy
   is(t, down, 'offered load');
 });
 
-withStrace('a disk that writes slowly: receiver disk', async (t) => {
+testWithStrace('a disk that writes slowly: receiver disk', async (t) => {
   const scene = await setScene(t, { through: delayed('pwritev') });
   is(t, await verdictOf(t, scene, ['disk-write']), 'receiver disk');
 });
 
-withStrace('a disk that writes slowly at the client: receiver disk', async (t) => {
+testWithStrace('a disk that writes slowly at the client: receiver disk', async (t) => {
   const scene = await setScene(t);
   const through = delayed('pwritev');
   is(
@@ -87,13 +77,13 @@ withStrace('a disk that writes slowly at the client: receiver disk', async (t) =
   );
 });
 
-withStrace('a disk that reads slowly: sender disk', async (t) => {
+testWithStrace('a disk that reads slowly: sender disk', async (t) => {
   const scene = await setScene(t, { through: delayed('pread64') });
   const bench = await verdictOf(t, scene, ['disk-read', '--direction', 'down']);
   is(t, bench, 'sender disk');
 });
 
-withStrace('a disk that reads slowly at the client: sender disk', async (t) => {
+testWithStrace('a disk that reads slowly at the client: sender disk', async (t) => {
   const scene = await setScene(t);
   const through = delayed('pread64');
   is(t, await verdictOf(t, scene, ['disk-read'], { through }), 'sender disk');

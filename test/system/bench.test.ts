@@ -4,8 +4,8 @@ import test, { type ExecutionContext } from 'ava';
 import type { IntervalEvent, SummaryEvent } from '../../client/events.ts';
 import type { BenchSummary } from '../../client/measure/summary.ts';
 import { root } from '../helpers/root.ts';
+import { runFerryd } from './helpers/daemon.ts';
 import { type FerrySettings, runFerry, startFerry } from './helpers/ferry.ts';
-import { startProgram } from './helpers/processes.ts';
 import { type Scene, setScene } from './helpers/scene.ts';
 import { until } from './helpers/wait.ts';
 
@@ -136,14 +136,24 @@ test.serial('a slower result than --min-rate is exit 28, a faster one is 0', asy
 
 async function token(t: ExecutionContext, state: string, ...args: string[]): Promise<string> {
   const words = ['token', 'add', `t${args.join('').length}`, ...args, '--state', state];
-  const { child, exit } = startProgram('ferryd', words, ['ignore', 'pipe', 'ignore'], {});
-  let text = '';
-  child.stdout?.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-  });
-  t.is((await exit).code, 0);
-  return text.trim();
+  const { code, stdout } = await runFerryd(words);
+  t.is(code, 0);
+  return stdout.trim();
 }
+
+test.serial("it keeps to its token's rate, both ways", async (t) => {
+  const { tempFolder } = await import('./helpers/files.ts');
+  const state = await tempFolder();
+  t.teardown(() => state.remove());
+  // Made before the daemon starts, which knows it from the first moment then.
+  const secret = await token(t, state.path, '--scope', 'bench', '--rate', '1M');
+  const scene = await setScene(t, { state: state.path });
+  for (const direction of ['up', 'down']) {
+    const args = ['net', '--bytes', '3M', '--direction', direction];
+    const { summary } = await bench(scene, args, 0, { env: { FERRY_TOKEN: secret } });
+    t.true(summary.seconds > 2, `${direction}: ${summary.seconds} s`);
+  }
+});
 
 test.serial('it takes the scope bench and no other, and no quota', async (t) => {
   const { tempFolder } = await import('./helpers/files.ts');

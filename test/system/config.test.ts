@@ -4,7 +4,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { newToken, tokenText } from '../../transfer/authentication.ts';
-import { type DaemonProcess, type LogRecord, startDaemon } from './helpers/daemon.ts';
+import { type DaemonProcess, type LogRecord, runFerryd, startDaemon } from './helpers/daemon.ts';
 import { type FerryProcess, type FerrySettings, runFerry, startFerry } from './helpers/ferry.ts';
 import { differences, MiB, type TempFolder, tempFolder, writeRandomFile } from './helpers/files.ts';
 import { startProgram } from './helpers/processes.ts';
@@ -55,22 +55,6 @@ async function configured(
 
 const served = 'folder = "served"\n';
 
-async function ferryd(
-  args: readonly string[],
-  env: Record<string, string> = {},
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const { child, exit } = startProgram('ferryd', args, ['ignore', 'pipe', 'pipe'], { env });
-  let [stdout, stderr] = ['', ''];
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const { code } = await exit;
-  return { code, stdout, stderr };
-}
-
 test.serial('check says what would be served, and makes nothing', async (t) => {
   const folder = await folderFor(t);
   await mkdir(folder.at('music'));
@@ -99,7 +83,7 @@ share = ["in"]
 `,
   );
   const args = ['check', '--config', folder.at('ferryd.toml'), '--max-connections', '9'];
-  const { code, stdout, stderr } = await ferryd(args);
+  const { code, stdout, stderr } = await runFerryd(args);
   t.is(code, 0, stderr);
   t.is(stderr, '');
   for (const says of [
@@ -120,7 +104,7 @@ share = ["in"]
   t.false(stdout.includes(secret.slice(6)));
   t.deepEqual((await readdir(folder.path)).sort(), ['ferryd.toml', 'music', 'served', 'token']);
   // The options may stand before the command, too.
-  t.is((await ferryd(['--config', folder.at('ferryd.toml'), 'check'])).code, 0);
+  t.is((await runFerryd(['--config', folder.at('ferryd.toml'), 'check'])).code, 0);
 });
 
 test.serial('check exits with 2 on whatever would stop a start', async (t) => {
@@ -138,7 +122,7 @@ test.serial('check exits with 2 on whatever would stop a start', async (t) => {
     ['plain = true\n[[[\n', /ferryd\.toml:2: /],
   ] as [string, RegExp][]) {
     await writeFile(file, text);
-    const { code, stdout, stderr } = await ferryd(['check', '--config', file]);
+    const { code, stdout, stderr } = await runFerryd(['check', '--config', file]);
     t.is(code, 2, text);
     t.is(stdout, '');
     t.regex(stderr, says);
@@ -146,7 +130,7 @@ test.serial('check exits with 2 on whatever would stop a start', async (t) => {
   }
   // And a start says the same.
   await writeFile(file, 'lisen = "x"\n');
-  const start = await ferryd(['--config', file, '--state', folder.at('state')]);
+  const start = await runFerryd(['--config', file, '--state', folder.at('state')]);
   t.is(start.code, 2);
   t.regex(start.stderr, /^ferryd: .*ferryd\.toml:1: lisen: /);
 });

@@ -1,22 +1,11 @@
 /** Promise 1, as the kernel sees it. */
-import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
 import { startDaemon } from './helpers/daemon.ts';
 import { runFerry } from './helpers/ferry.ts';
 import { tempFolder, writeRandomFile } from './helpers/files.ts';
-import { ferryExits, isLinux, type Scene, setScene } from './helpers/scene.ts';
-
-function hasStrace(): boolean {
-  try {
-    execFileSync('strace', ['-V'], { stdio: 'ignore' });
-    return isLinux;
-  } catch {
-    return false;
-  }
-}
-
-const testWithStrace = hasStrace() ? test.serial : test.serial.skip;
+import { ferryExits, type Scene, setScene } from './helpers/scene.ts';
+import { testWithStrace } from './helpers/trace.ts';
 
 /** One system call: its name, and all of its text. */
 interface Call {

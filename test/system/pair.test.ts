@@ -1,6 +1,7 @@
 /** Pairing, and what it is good for, through the real programs. */
 import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
+import { runFerryd } from './helpers/daemon.ts';
 import { type FerryResult, runFerry } from './helpers/ferry.ts';
 import { differences, type TempFolder, tempFolder, writeRandomFile } from './helpers/files.ts';
 import { eachLine, parseObject, startProgram } from './helpers/processes.ts';
@@ -12,14 +13,6 @@ interface Paired {
   file: () => string;
   /** A ferry of a user who has nothing but what pairing left. */
   ferry(args: readonly string[], code: number, input?: string): Promise<FerryResult>;
-}
-
-async function ferryd(args: readonly string[]): Promise<string> {
-  const { child, exit } = startProgram('ferryd', args, ['ignore', 'pipe', 'ignore'], {});
-  let text = '';
-  child.stdout?.setEncoding('utf8').on('data', (piece: string) => (text += piece));
-  await exit;
-  return text.trim();
 }
 
 async function setUp(t: ExecutionContext, args: readonly string[] = []): Promise<Paired> {
@@ -44,7 +37,8 @@ async function setUp(t: ExecutionContext, args: readonly string[] = []): Promise
       if (record?.['event'] === 'listening') resolve(record['port'] as number);
     });
   });
-  const link = await ferryd(['link', ...state]);
+  const { stdout } = await runFerryd(['link', ...state]);
+  const link = stdout.trim();
   const token = (await readFile(folder.at('state', 'token'), 'utf8')).trim();
   const env = {
     FERRY_TOKEN: undefined,

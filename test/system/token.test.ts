@@ -2,9 +2,8 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
 import { parseToken } from '../../transfer/authentication.ts';
-import { startDaemon } from './helpers/daemon.ts';
+import { runFerryd, startDaemon } from './helpers/daemon.ts';
 import { type TempFolder, tempFolder } from './helpers/files.ts';
-import { startProgram } from './helpers/processes.ts';
 
 async function stateOf(t: ExecutionContext): Promise<TempFolder> {
   const state = await tempFolder();
@@ -12,24 +11,7 @@ async function stateOf(t: ExecutionContext): Promise<TempFolder> {
   return state;
 }
 
-interface Ran {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function ferryd(...args: string[]): Promise<Ran> {
-  const { child, exit } = startProgram('ferryd', args, ['ignore', 'pipe', 'pipe'], {});
-  let [stdout, stderr] = ['', ''];
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const { code } = await exit;
-  return { code, stdout, stderr };
-}
+const ferryd = (...args: string[]) => runFerryd(args);
 
 test.serial('add shows the token alone on stdout, once; list shows what it allows', async (t) => {
   const state = await stateOf(t);

@@ -24,7 +24,7 @@ export class Meter {
   readonly #carrier: Pick<Carrier, 'sending'>;
   #sendingBefore: Carrier['sending'];
   readonly disk: BusyTime = new BusyTime();
-  readonly #paced = new BusyTime();
+  readonly paced: BusyTime = new BusyTime();
   #bytes = 0;
   #chunksRepeated = 0;
 
@@ -53,7 +53,7 @@ export class Meter {
       diskMs: this.disk.ms,
       windowMs: windowMs - this.#sendingBefore.windowMs,
       socketMs: socketMs - this.#sendingBefore.socketMs,
-      pacedMs: this.#paced.ms,
+      pacedMs: this.paced.ms,
     };
   }
 
@@ -74,7 +74,7 @@ export class Meter {
       read: async (buffer, positionBytes) => {
         const reading = source.read(buffer, positionBytes);
         const bytes = await (onDisk ? this.disk.during(reading) : reading);
-        if (throttle !== undefined) await this.#paced.during(throttle.pass(bytes));
+        if (throttle !== undefined) await this.paced.during(throttle.pass(bytes));
         return bytes;
       },
       release: (positionBytes) => source.release(positionBytes),

@@ -18,6 +18,8 @@ export interface Cut {
   /** Bytes handed to socket or disk at a time; undefined: as for files. */
   readonly writeBytes: number | undefined;
   readonly checksums: boolean;
+  /** So much content is about to pass; may make it wait. Undefined: it never does. */
+  readonly pass?: (bytes: number) => Promise<void>;
 }
 
 /** What an `offer` says of made-up content. */
@@ -80,7 +82,7 @@ export async function sendMeasured(
   source: ChunkSource,
   options: SendMeasured,
 ): Promise<Complete> {
-  const { chunkBytes, writeBytes, checksums, meter, onDisk, throttle, onEnd } = options;
+  const { chunkBytes, writeBytes, checksums, meter, onDisk, throttle, onEnd, pass } = options;
   let begun = false;
   const measured = meter.source(source, onDisk, throttle);
   const sending = new Sending(
@@ -97,6 +99,7 @@ export async function sendMeasured(
       sha256: false,
       checksums,
       batchBytes: writeBytes,
+      ...(pass === undefined ? {} : { pass }),
       onSent: meter.passed,
       onWant: () => {
         if (!begun) options.onBegin?.();
@@ -125,13 +128,14 @@ export async function receiveMeasured(
   offer: Offer,
   options: ReceiveMeasured,
 ): Promise<void> {
-  const { meter, storage, writeBytes, checksums } = options;
+  const { meter, storage, writeBytes, checksums, pass } = options;
   const sink = await openSink(storage, offer.chunkBytes, meter, writeBytes);
   if (!checksums) request.carrier.verify(request.id, false);
   const receiving = new Receiving(sink, offer, {
     transfer: noTransfer,
     epoch: 0,
     connections: 1,
+    ...(pass === undefined ? {} : { pass }),
     onArrived: (bytes, repeated) => {
       meter.passed(bytes, repeated);
       try {

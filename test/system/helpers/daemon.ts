@@ -143,3 +143,20 @@ export async function startDaemon(settings: DaemonSettings): Promise<DaemonProce
     throw error;
   }
 }
+
+/** Runs `ferryd ...args` to its end. */
+export async function runFerryd(
+  args: readonly string[],
+  settings: ProgramOptions = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const { child, exit } = startProgram('ferryd', args, ['ignore', 'pipe', 'pipe'], settings);
+  let [stdout, stderr] = ['', ''];
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const { code } = await exit;
+  return { code, stdout, stderr };
+}

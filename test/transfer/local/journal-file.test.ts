@@ -1,5 +1,4 @@
 /** A journal that is written anew as it grows says the same, and stays short. */
-import { randomInt } from 'node:crypto';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
@@ -10,6 +9,7 @@ import type { JournalRun } from '../../../transfer/local/journal.ts';
 import { JournalFile, journalSlackBytes } from '../../../transfer/local/journal-file.ts';
 import { readJournal } from '../../../transfer/local/journal-replay.ts';
 import { encodeSnapshot } from '../../../transfer/local/journal-snapshot.ts';
+import { randomOf, seed } from '../../system/helpers/seed.ts';
 import { bytesOf, chunkBytes, offerOf } from '../storage-suite.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
 
@@ -26,6 +26,8 @@ function said(ledger: Ledger, chunks: number): unknown[] {
 
 for (const executor of ['inline', 'worker'] as const) {
   test(`promise 3: written chunk by chunk, the journal stays short (${executor})`, async (t) => {
+    const random = randomOf(executor);
+    t.log(`FERRY_TEST_SEED=${seed}`);
     const root = await newFolder(t);
     const storage = await openStorage(t, { root, executor });
     // So many that their runs take several times the length at which a journal is written anew.
@@ -41,7 +43,7 @@ for (const executor of ['inline', 'worker'] as const) {
       await Promise.all(busy.splice(0));
       if (index % 1000 === 999) busy.push(sink.checkpoint());
       const whole = Math.floor(index / segmentChunks);
-      if (whole > 0 && randomInt(20) === 0) sink.forget(randomInt(whole));
+      if (whole > 0 && random() < 1 / 20) sink.forget(Math.floor(random() * whole));
     }
     await Promise.all(busy);
     const expected = said(sink.ledger, chunks);
