@@ -58,6 +58,8 @@ class Bench {
   #failure: FerryError | undefined;
   #isOver = false;
   #beganAtMs = 0;
+  /** Later than the warm-up's end where a busy machine came late: the whole time is measured. */
+  #countedFromMs = 0;
   #isStopped = false;
 
   constructor(crew: Crew, probe: Probe, options: BenchOptions) {
@@ -76,6 +78,7 @@ class Bench {
     let before = isByBytes ? { ...ready, atMs: performance.now() } : await this.#moment();
     let counted = before;
     this.#beganAtMs = before.atMs;
+    this.#countedFromMs = this.#omittedUntilMs;
     this.#probe.take();
     const pingMs: number[] = [];
     const completeMs: number[] = [];
@@ -86,8 +89,10 @@ class Bench {
       const latencies = this.#probe.take();
       yield this.#interval(before, now, isOmitted, latencies.pingMs, latencies.completeMs);
       before = now;
-      if (isOmitted) counted = now;
-      else {
+      if (isOmitted) {
+        counted = now;
+        this.#countedFromMs = Math.max(this.#omittedUntilMs, now.atMs);
+      } else {
         pingMs.push(...latencies.pingMs);
         completeMs.push(...latencies.completeMs);
       }
@@ -101,7 +106,7 @@ class Bench {
   }
 
   get #stopAtMs(): number {
-    return this.#omittedUntilMs + (this.#options.settings.durationMs ?? Infinity);
+    return this.#countedFromMs + (this.#options.settings.durationMs ?? Infinity);
   }
 
   /** Time until the interval that began at `fromMs` ends. */
