@@ -99,8 +99,11 @@ class Pages<F extends FrameOf<'entries' | 'sums'>> {
           continue;
         }
         this.#request.carrier.consumed(page.bytes);
-        this.#request.progressed();
-        yield page.frame;
+        const { frame } = page;
+        const items = frame.type === 'entries' ? frame.entries : frame.checksums;
+        // Empty pages could come for ever.
+        if (items.length > 0) this.#request.progressed();
+        yield frame;
         if (page.frame.last) return;
       }
     } finally {

@@ -102,6 +102,12 @@ export const limitTable = {
     100,
     hour,
   ),
+  workingMs: milliseconds(
+    transferLimits.workingMs,
+    'a request whose client moves nothing, and only says that it works, goes on for this time',
+    1 * second,
+    30 * 24 * hour,
+  ),
   replyQueueBytes: bytes(
     transferLimits.replyQueueBytes,
     'answers that wait for a client that does not read them',

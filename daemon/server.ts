@@ -155,7 +155,7 @@ export class Server {
     address: string,
     spentMs: number,
   ): void {
-    const { greetingBytes, greetingMs, progressMs, replyQueueBytes } = this.#limits;
+    const { greetingBytes, greetingMs, progressMs, workingMs, replyQueueBytes } = this.#limits;
     const connection = new Connection(link, input, {
       side: 'daemon',
       traffic: this.#counts.traffic,
@@ -175,6 +175,7 @@ export class Server {
       greetingBytes,
       greetingMs: Math.max(0, greetingMs - spentMs),
       progressMs,
+      workingMs,
       replyQueueBytes,
     });
     const guest: Guest = { connection, address, id: undefined };

@@ -44,6 +44,8 @@ export interface ConnectionOptions {
   readonly onRequest?: (request: Request, frame: ControlFrame) => void;
   /** A request without progress for this long fails with `timeout`. */
   readonly progressMs?: number;
+  /** So does one that only the peer's word kept alive for this long. */
+  readonly workingMs?: number;
   /** Answers that wait for a peer that doesn't read; more ends the connection. */
   readonly replyQueueBytes?: number;
   readonly greetingBytes?: number;
@@ -419,20 +421,19 @@ export class Connection implements Carrier {
     }
     const { silenceMs = transferLimits.silenceMs } = this.#options;
     if (now - this.heardAtMs > silenceMs) {
-      this.#end(timedOut('has not been heard from'));
+      this.close(timedOut('has not been heard from'));
       return;
     }
-    const { progressMs = transferLimits.progressMs } = this.#options;
     if (this.#pace.isTooSlow(now)) {
-      this.#end(timedOut('sends a frame too slowly (progressMs)'));
+      this.close(timedOut('sends a frame too slowly (progressMs)'));
       return;
     }
     const movedAtMs = Math.max(this.#movedAtMs, this.#pace.movedAtMs);
+    const { progressMs = transferLimits.progressMs, workingMs = transferLimits.workingMs } =
+      this.#options;
     for (const request of this.#requests.values()) {
-      if (!request.over && now - Math.max(request.progressAtMs, movedAtMs) > progressMs) {
-        const seconds = Math.round(progressMs / 1000);
-        request.fail(new FerryError('timeout', `Nothing moved for ${seconds} s (progressMs).`));
-      }
+      const overdue = request.overdue(now, movedAtMs, { progressMs, workingMs });
+      if (overdue !== undefined) request.fail(new FerryError('timeout', overdue));
     }
   }
 

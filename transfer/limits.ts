@@ -40,6 +40,10 @@ export const transferLimits = {
   lingerMs: 1 * second,
   /** A request without progress for this long is given up. */
   progressMs: 60 * second,
+  /** A peer whose request is kept alive only by what it says of itself is given up after this long. */
+  workingMs: 24 * 3_600 * second,
+  /** Times that a receiver may ask for the same chunk or checksum of one request, on the average. */
+  asksPerChunk: 8,
   /** A frame that has begun comes at least so fast, on the average of half that time. */
   frameBytesPerSecond: 1 * KiB,
   /** Between two tellings of what a receiver holds. */

@@ -266,6 +266,7 @@ export class Receiving {
         return;
       case 'sums':
         this.#wantAgain(this.#believed.compare(frame));
+        if (frame.checksums.length > 0) lane.request.progressed();
         this.#wake.notify();
         return;
       case 'working':

@@ -68,6 +68,14 @@ export interface Listener {
   onFailed(error: FerryError): void;
 }
 
+/** How long a request is waited for. */
+export interface Patience {
+  /** Without anything that comes forward. */
+  readonly progressMs: number;
+  /** With nothing but what the peer says of itself. */
+  readonly workingMs: number;
+}
+
 export class Request {
   readonly id: number;
   /** Which of the two speakers we are. */
@@ -80,8 +88,10 @@ export class Request {
   #lastWorking = '';
   /** Hears what the peer's end of a bench spent. */
   onReport: (report: FrameOf<'benchReport'>) => void = () => undefined;
-  /** When the request last came forward, for its deadline. */
+  /** When the request last came forward, by what either side did, or the peer says of itself. */
   progressAtMs: number = performance.now();
+  /** The same without what the peer only says: it could say so for ever. */
+  provenAtMs: number = performance.now();
 
   constructor(id: number, role: Speaker, carrier: Carrier) {
     this.id = id;
@@ -128,6 +138,22 @@ export class Request {
 
   progressed(): void {
     this.progressAtMs = performance.now();
+    this.provenAtMs = this.progressAtMs;
+  }
+
+  /** Why the request is to be given up by now, if it is: content of others moved at `othersMovedAtMs`. */
+  overdue(
+    nowMs: number,
+    othersMovedAtMs: number,
+    { progressMs, workingMs }: Patience,
+  ): string | undefined {
+    if (this.over) return undefined;
+    if (nowMs - Math.max(this.progressAtMs, othersMovedAtMs) > progressMs) {
+      return `Nothing moved for ${Math.round(progressMs / 1000)} s (progressMs).`;
+    }
+    return nowMs - this.provenAtMs > workingMs
+      ? `The other side only said for ${Math.round(workingMs / 1000)} s that it works (workingMs).`
+      : undefined;
   }
 
   listen(listener: Listener): void {
@@ -239,7 +265,9 @@ export class Request {
       this.onReport(frame);
       return;
     }
-    if (frame.type !== 'working' || this.#cameForward(frame)) this.progressed();
+    if (frame.type !== 'working' || this.#cameForward(frame)) {
+      this.progressAtMs = performance.now();
+    }
     this.#listener?.onFrame(frame, bulkBytes);
   }
 

@@ -6,6 +6,7 @@ import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits, segmentBytes } from '../protocol/limits.ts';
 import { type Range, RangeSet, unbounded } from '../protocol/ranges.ts';
 import { ChunkBatch } from './chunk-batch.ts';
+import { Demand } from './demand.ts';
 import { bufferPool } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Request } from './request.ts';
@@ -32,6 +33,8 @@ export class SendLane {
   /** Settles when the batch begun last has left: batches leave in the order of the file. */
   #before: Promise<void> = Promise.resolve();
   #jobs: CompareJob[] = [];
+  readonly #wantedAgain = new Demand();
+  readonly #compared = new Demand();
   #checksums: SourceChecksums | undefined;
   #comparing = false;
   #round = 0;
@@ -105,9 +108,7 @@ export class SendLane {
         this.#hearWant(frame);
         return;
       case 'compare':
-        for (const range of frame.ranges) this.#jobs.push({ level: frame.level, ...range });
-        this.#checkHeld(this.#jobs.length);
-        this.#compareWake.notify();
+        this.#hearCompare(frame);
         return;
       case 'have':
         // A stream keeps the segment that its receiver may ask about chunk by chunk.
@@ -130,18 +131,32 @@ export class SendLane {
   #hearWant(want: FrameOf<'want'>): void {
     const { round, last, ranges } = want;
     this.#sending.options.onWant?.(want);
-    const { chunks, source } = this.#sending;
+    const { chunks, sent, source } = this.#sending;
+    // A want without ranges has the digest told again.
+    let again = ranges.length === 0 ? 1 : 0;
     for (const { start, end } of ranges) {
       // Where a stream ended the receiver can't know before it is told.
       if (start >= chunks && source.size !== undefined) {
         throw new ProtocolError('protocol', 'A chunk past the end of the file is wanted.');
       }
       this.#wanted.add(start, Math.min(end, chunks));
+      again += sent.within(start, end).size;
     }
     this.#checkHeld(this.#wanted.rangeCount);
+    this.#wantedAgain.add(again, sent.size);
     this.#round = round;
     this.#last = last;
     this.#wake.notify();
+  }
+
+  #hearCompare({ level, ranges }: FrameOf<'compare'>): void {
+    const all = SourceChecksums.count(level, this.#sending.chunks);
+    for (const range of ranges) {
+      this.#jobs.push({ level, ...range });
+      this.#compared.add(Math.min(range.end, all) - Math.min(range.start, all), all);
+    }
+    this.#checkHeld(this.#jobs.length);
+    this.#compareWake.notify();
   }
 
   #checkHeld(count: number): void {

@@ -9,6 +9,7 @@ import type { Entry } from '../protocol/entry.ts';
 import { type FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { Answer, Offers, PageFailure } from '../protocol/frames/pages.ts';
 import type { ControlFrame } from '../protocol/frames.ts';
+import { Demand } from './demand.ts';
 import { isSmall, type PageOutcome } from './page.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
@@ -49,6 +50,7 @@ class OutgoingPage {
   readonly #wake = new Signal();
   /** Places that arrived damaged, to be sent again. */
   readonly #again = new Set<number>();
+  readonly #demand = new Demand();
   #round = 0;
   #answers: readonly Answer[] | undefined;
   #failures: readonly PageFailure[] | undefined;
@@ -84,6 +86,7 @@ class OutgoingPage {
           throw new ProtocolError('protocol', 'There is no such place in the page.');
         }
         for (let place = start; place < end; place += 1) this.#again.add(place);
+        this.#demand.add(end - start, this.#entries.length);
       }
     }
     this.#wake.notify();

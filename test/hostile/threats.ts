@@ -159,7 +159,13 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
     },
     {
       line: 'A trickler, one byte a second',
-      cases: ['hostile/crowd: silent and trickling strangers'],
+      cases: [
+        'hostile/crowd: silent and trickling strangers',
+        'hostile/progress: a frame that has begun, and trickles',
+        'hostile/progress: a request that moves nothing ends',
+        'hostile/progress: the same is not served for ever',
+        'system/limits: progressMs: who sends a byte a second is closed, who sends slowly is not',
+      ],
     },
     {
       line: 'Fifty readers that stop reading during a download',

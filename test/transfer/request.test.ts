@@ -177,6 +177,23 @@ test('only work that gets on counts as progress', (t) => {
   t.false(progresses(working(2, 'verifying')));
 });
 
+test('what the peer only says of itself counts for a while; what moves counts always', (t) => {
+  const { request } = moving();
+  const patience = { progressMs: 60_000, workingMs: 100_000 };
+  request.provenAtMs = request.progressAtMs = -1;
+  request.hear({ type: 'working', request: 1, phase: 'hashing', done: 1, total: 9 }, 0);
+  t.is(request.provenAtMs, -1);
+  const heardAtMs = request.progressAtMs;
+  t.is(request.overdue(heardAtMs, 0, { ...patience, workingMs: heardAtMs + 2 }), undefined);
+  t.regex(request.overdue(heardAtMs, 0, { ...patience, workingMs: 0 }) ?? '', /\(workingMs\)/);
+  t.regex(request.overdue(heardAtMs + 60_001, 0, patience) ?? '', /\(progressMs\)/);
+  request.progressed();
+  const provedAtMs = request.provenAtMs;
+  t.is(request.overdue(provedAtMs + 60_000, 0, patience), undefined);
+  request.cancel();
+  t.is(request.overdue(provedAtMs + 1e9, 0, patience), undefined, 'it is over');
+});
+
 test('it is a page as long as small files move in it', (t) => {
   const carrier = new Notes();
   const page = new Request(1, 'receiver', carrier);

@@ -14,7 +14,7 @@ import {
   want,
 } from './bodies.ts';
 import type { Peer } from './peer.ts';
-import { Cursor, frame } from './wire.ts';
+import { Cursor } from './wire.ts';
 
 /** Chunks of `content` from `first` up to `last`, in one piece. */
 export function chunks(
@@ -34,12 +34,13 @@ export function chunks(
   return Buffer.concat(frames);
 }
 
-/** An upload that stops half-way, and goes on when it is told to. */
+/** An upload that comes half-way at once, then chunk by chunk, and to its end when it is told to. */
 export class HalfUpload {
   readonly #peer: Peer;
   readonly #content: Uint8Array;
   readonly #chunkBytes: number;
   readonly #request: number;
+  #sentChunks = 0;
 
   constructor(peer: Peer, path: string, content: Uint8Array, size = chunkBytes) {
     this.#peer = peer;
@@ -51,29 +52,39 @@ export class HalfUpload {
     this.#request = peer.open('offer', offer(offered));
   }
 
-  get #half(): number {
-    return Math.ceil(this.#content.length / this.#chunkBytes / 2);
+  get #chunkCount(): number {
+    return Math.ceil(this.#content.length / this.#chunkBytes);
   }
 
-  #chunks(first: number, last?: number): Buffer {
-    return chunks(this.#request, this.#content, { first, last, size: this.#chunkBytes });
+  get #half(): number {
+    return Math.ceil(this.#chunkCount / 2);
+  }
+
+  /** Sends the chunks up to `last`. */
+  #send(last: number): void {
+    const first = this.#sentChunks;
+    this.#sentChunks = last;
+    this.#peer.write(chunks(this.#request, this.#content, { first, last, size: this.#chunkBytes }));
   }
 
   async begin(): Promise<this> {
     const asked = readWant(await this.#peer.next('want', this.#request));
     if (asked.ranges.length !== Math.min(1, this.#content.length))
       throw new Error('The file is not wanted as a whole.');
-    this.#peer.write(this.#chunks(0, this.#half));
+    this.#send(this.#half);
     return this;
+  }
+
+  /** One more chunk, but for the last: so that nobody takes it for stalled. */
+  step(): void {
+    if (this.#sentChunks + 1 < this.#chunkCount) this.#send(this.#sentChunks + 1);
   }
 
   /** Sends the rest; throws unless it is stored with the right digest. */
   async finish(): Promise<void> {
     const proved = digest(this.#content, this.#chunkBytes);
-    this.#peer.write(
-      this.#chunks(this.#half),
-      frame('end', this.#request, end(1, this.#content.length, proved)),
-    );
+    this.#send(this.#chunkCount);
+    this.#peer.say('end', this.#request, end(1, this.#content.length, proved));
     const { payload } = await this.#peer.next('complete', this.#request);
     const cursor = new Cursor(payload);
     const isStored = cursor.u8() === outcomes.stored && cursor.u8() === 1;

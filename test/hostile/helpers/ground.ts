@@ -34,6 +34,8 @@ const residentBytesMost = 200 * MiB;
 const settleMs = 10_000;
 /** The smallest that an offer may name: this side's checksums are slow. */
 const smallChunk = 1024;
+/** Between two chunks of the healthy transfer. */
+const stepMs = 1_000;
 const stagingName = '.chunkferry';
 const infoLevel = 30;
 const errorLevel = 50;
@@ -154,10 +156,11 @@ export class Ground {
     const logged = this.daemon.logs.length;
     const startBytes = (await usage(this.daemon.pid))?.bytes ?? 0;
     const before = await pictureOf(this.served());
-    const content = randomBytes(`neighbour ${this.#rounds}`, 3 * smallChunk + 1);
+    const content = randomBytes(`neighbour ${this.#rounds}`, 40 * smallChunk + 1);
     const healthy = new HalfUpload(this.#neighbour, 'neighbour', content, smallChunk);
     await healthy.begin();
-    await attack();
+    const pulse = setInterval(() => healthy.step(), stepMs);
+    await attack().finally(() => clearInterval(pulse));
     await healthy.finish();
     t.true(content.equals(await readFile(this.served('neighbour'))), 'O3 the healthy transfer');
     await Promise.all(this.#peers.map((peer) => peer.leave()));

@@ -144,6 +144,14 @@ export class Peer {
         (heard) => names.includes(heard.name) && heard.request === (request ?? heard.request),
       );
       if (place >= 0) return this.unread.splice(place, 1)[0] as HeardFrame;
+      const failed = this.unread.find(
+        (heard) => heard.name === 'error' && request !== undefined && heard.request === request,
+      );
+      if (failed !== undefined) {
+        throw new Error(
+          `The request failed without ${names.join(' or ')}: ${readError(failed).message}`,
+        );
+      }
       if (this.#isOver) {
         const why = this.messages.at(-1) ?? 'nothing';
         throw new Error(`The connection ended without ${names.join(' or ')}; heard: ${why}`);
