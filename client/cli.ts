@@ -1,6 +1,7 @@
 /** The command line of ferry. */
 import { Command, CommanderError, type Option } from 'commander';
 import { FerryError } from '../protocol/errors.ts';
+import { jsonLine } from '../protocol/paths.ts';
 import { version } from '../transfer/version.ts';
 import { addBench } from './commands/bench.ts';
 import { addMkdir, addMove, addRemove } from './commands/changes.ts';
@@ -117,7 +118,7 @@ function showUsageError(
   if (json) {
     const output = dataOnStdout ? shell.stderr : shell.stdout;
     for (const line of [event, emptySummary(startedAtMs, event.exitCode)]) {
-      output.write(`${JSON.stringify(line)}\n`);
+      output.write(`${jsonLine(line)}\n`);
     }
   }
   return event.exitCode;

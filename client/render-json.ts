@@ -1,4 +1,5 @@
 /** Events as they are, one JSON object a line. docs/json.md describes them. */
+import { jsonLine } from '../protocol/paths.ts';
 import type { FerryEvent } from './events.ts';
 import type { Progress } from './progress.ts';
 import { type Output, type Outputs, type Renderer, type View, write } from './render.ts';
@@ -32,7 +33,7 @@ export class JsonRenderer implements Renderer {
     // What ends the whole command is also said to whoever reads the mail that cron sends.
     if (event.type === 'error' && event.path === undefined) this.note(event.message);
     if (event.type === 'summary') this.#progress.stop();
-    return write(this.#output, `${JSON.stringify(event)}\n`);
+    return write(this.#output, `${jsonLine(event)}\n`);
   }
 
   note(text: string): void {

@@ -1,6 +1,6 @@
 /** The daemon's log: JSON lines for machines, or short lines for people. */
 import { type Logger, pino } from 'pino';
-import { escaped, unsafeCharacters } from '../protocol/paths.ts';
+import { escaped, escapedJson } from '../protocol/paths.ts';
 
 export type { Logger } from 'pino';
 
@@ -63,13 +63,7 @@ const tokens = /ferry_[\w-]{43}/g;
 
 /** The same JSON, without a character that could mislead who reads it on a terminal. */
 function harmless(line: string): string {
-  return line
-    .trimEnd()
-    .replace(tokens, 'ferry_…')
-    .replace(
-      unsafeCharacters,
-      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    );
+  return escapedJson(line.trimEnd().replace(tokens, 'ferry_…'));
 }
 
 export function createLog(

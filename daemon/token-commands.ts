@@ -1,7 +1,7 @@
 /** `ferryd token`: adds, lists and revokes tokens. A running daemon sees it at once. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FerryError } from '../protocol/errors.ts';
-import { escaped, shown } from '../protocol/paths.ts';
+import { escaped, jsonLine, shown } from '../protocol/paths.ts';
 import { newToken, tokenText } from '../transfer/authentication.ts';
 import { type Scope, scopes } from './grant.ts';
 import { isoTime, type StoredGrant } from './stored-grants.ts';
@@ -131,7 +131,7 @@ type Used = ReadonlyMap<string, number>;
 
 function asJson(grants: readonly StoredGrant[], used: Used): string {
   const lines = grants.map((grant) =>
-    JSON.stringify({
+    jsonLine({
       name: grant.name,
       id: idOf(grant),
       scopes: [...grant.scopes],

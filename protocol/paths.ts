@@ -61,7 +61,7 @@ export function parentAndName(path: string): { parent: string; name: string } {
  * Control characters, bidirectional and zero-width characters, line separators, byte order mark,
  * lone surrogates: what can mislead someone who reads a name on a terminal or in a log.
  */
-export const unsafeCharacters: RegExp =
+const unsafeCharacters: RegExp =
   // biome-ignore format: one class a line would hide that it is one set
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]|\p{Surrogate}/gu;
 const shownCharacters = 1024;
@@ -74,6 +74,19 @@ export function escaped(text: string): string {
     .replace(unsafeCharacters, (character) =>
       character === '\n' ? '\\n' : `\\u{${(character.codePointAt(0) as number).toString(16)}}`,
     );
+}
+
+/** `value` as one line of JSON that misleads nobody who sees it, and reads back as the same. */
+export function jsonLine(value: object): string {
+  return escapedJson(JSON.stringify(value));
+}
+
+/** JSON with unsafe characters as `\uXXXX`: it means the same. */
+export function escapedJson(json: string): string {
+  return json.replace(
+    unsafeCharacters,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** `text` escaped and in quotes, for messages. */

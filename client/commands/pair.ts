@@ -1,7 +1,7 @@
 /** `ferry pair` and `ferry unpair`: daemons that are known by a short name from then on. */
 import type { Command } from 'commander';
 import { FerryError } from '../../protocol/errors.ts';
-import { shown } from '../../protocol/paths.ts';
+import { jsonLine, shown } from '../../protocol/paths.ts';
 import type { Link } from '../../transfer/link.ts';
 import { type Remote, remoteText } from '../remote.ts';
 import { defaultConnectOptions, noCredentials } from '../transfer-options.ts';
@@ -129,7 +129,7 @@ const tryNext: ReadonlySet<string> = new Set([
 /** What `ferry ls` alone shows: the paired daemons. Gives the exit code. */
 export async function listPaired(shell: Shell, json: boolean): Promise<number> {
   const startedAtMs = performance.now();
-  const write = (event: object): void => void shell.stdout.write(`${JSON.stringify(event)}\n`);
+  const write = (event: object): void => void shell.stdout.write(`${jsonLine(event)}\n`);
   try {
     const { readPaired } = await import('../paired.ts');
     for (const { name, address } of await readPaired(shell.env)) {

@@ -330,6 +330,9 @@ test.serial('names and types that would drive a terminal are escaped', async (t)
     const { stdout } = await visitor.visits(t, answers, (url) => [...args, url('folder/')], false);
     t.false(/[\u001b\u009b\u202e]/.test(stdout.toString()), args.join(' '));
   }
+  const { events } = await visitor.visits(t, answers, (url) => ['ls', url('folder/')]);
+  const [entry] = events.filter(({ type }) => type === 'entry');
+  t.is((entry as { path?: string } | undefined)?.path, ugly, 'in JSON the name is what it is');
 });
 
 /** A listing of so many entries, as fast as it is read. */

@@ -5,6 +5,7 @@ import {
   componentFault,
   escaped,
   joinPath,
+  jsonLine,
   parentAndName,
   shown,
   splitPath,
@@ -114,6 +115,20 @@ test('what can mislead a reader is escaped', (t) => {
   );
   t.is(escaped('\ud800'), '\\u{d800}');
   t.is(shown('a'), '"a"');
+});
+
+test('a line of JSON holds nothing that misleads, and reads back as the same', (t) => {
+  t.is(jsonLine({ a: 'ä\u009b\u202e\n😀' }), '{"a":"ä\\u009b\\u202e\\n😀"}');
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 100 }), (text) => {
+      const line = jsonLine({ [text]: text });
+      t.deepEqual(JSON.parse(line), { [text]: text });
+      t.notRegex(
+        line,
+        /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/,
+      );
+    }),
+  );
 });
 
 test('what is shown has a bounded length, and no control character', (t) => {

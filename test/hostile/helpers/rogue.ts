@@ -109,7 +109,8 @@ export interface Visit extends FerryResult {
   readonly peakBytes: number;
 }
 
-const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/u;
+const unsafe =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
 
 /** Runs the real client in a folder beside a canary; whatever it meets, the canary lives. */
 export class Visitor {
@@ -159,6 +160,7 @@ export class Visitor {
     t.notRegex(result.stderr, /^\s+at /m, 'no stack');
     t.false(result.stderr.includes(testToken), 'no token');
     t.notRegex(result.stderr, unsafe, 'escaped');
+    if (json) t.notRegex(result.stdout.toString(), unsafe, 'JSON is escaped');
     t.deepEqual(changes(canary, await pictureOf(this.folder.at('canary'))), [], 'the canary lives');
     t.is(result.summary?.exitCode ?? result.code, result.code);
     return { ...result, made: changes(before, await pictureOf(this.target())), peakBytes };
