@@ -8,6 +8,7 @@ import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
 import type { Channel, Prover } from '../transfer/handshake.ts';
 import { InputBuffer } from '../transfer/input-buffer.ts';
+import { onreadInto } from '../transfer/read-into.ts';
 import type { Remote } from './remote.ts';
 import type { Credentials } from './transfer-options.ts';
 
@@ -30,7 +31,7 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
   const input = new InputBuffer();
   // TLS takes time to load: only where it is spoken.
   const secure = remote.scheme === 'ferry' ? await import('./secure.ts') : undefined;
-  const secured = secure?.dialSecure(remote, options.credentials);
+  const secured = secure?.dialSecure(remote, options.credentials, onreadInto(input, true));
   const socket = secured ?? dialPlain(remote, input);
   input.onResume = () => socket.resume();
   socket.setNoDelay(true);
@@ -49,10 +50,6 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
       progressMs: options.timeoutMs,
       greetingMs: dialMs,
     });
-    // A TLS socket has no `onread`.
-    secured?.on('data', (bytes: Uint8Array) => {
-      if (!input.push(bytes)) socket.pause();
-    });
     await connection.ready.catch((error: unknown) => {
       throw notGreeted(remote, error as FerryError);
     });
@@ -66,14 +63,7 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
 }
 
 function dialPlain({ host, port }: Remote, input: InputBuffer): net.Socket {
-  return net.connect({
-    host,
-    port,
-    onread: {
-      buffer: () => input.space(),
-      callback: (count) => input.filled(count),
-    },
-  });
+  return net.connect({ host, port, onread: onreadInto(input, false) });
 }
 
 /** How we prove ourselves on this channel. */

@@ -1,18 +1,22 @@
 /** TLS from the client's side: who the daemon has to be, and what its channel is. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import net from 'node:net';
+import net, { type TcpSocketConnectOpts } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { FerryError } from '../protocol/errors.ts';
 import { alpnName, channelOf, unbound } from '../transfer/channel.ts';
 import type { Channel } from '../transfer/handshake.ts';
+import type { OnRead } from '../transfer/read-into.ts';
 import type { Remote } from './remote.ts';
 import type { Credentials } from './transfer-options.ts';
 
 /** Dials with TLS 1.3. What the certificate is worth is checked afterwards, by `channelTo`. */
-export function dialSecure({ host, port }: Remote, { ca }: Credentials): TLSSocket {
+export function dialSecure({ host, port }: Remote, { ca }: Credentials, onread: OnRead): TLSSocket {
+  // The types of tls.connect lack it; its documentation has it.
+  const reading: Pick<TcpSocketConnectOpts, 'onread'> = { onread };
   return connect({
     host,
     port,
+    ...reading,
     ALPNProtocols: [alpnName],
     minVersion: 'TLSv1.3',
     // A name in TLS is never an address (RFC 6066, section 3).

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls';
 import { alpnName, channelOf } from '../transfer/channel.ts';
 import type { Channel } from '../transfer/handshake.ts';
 import type { InputBuffer } from '../transfer/input-buffer.ts';
+import { readInto } from '../transfer/read-into.ts';
 import type { Identity } from './certificate.ts';
 
 /**
@@ -31,10 +32,7 @@ export function secure(
       link.destroy();
       return;
     }
-    input.onResume = () => link.resume();
     onSecure(link, channelOf(link));
-    link.on('data', (bytes: Uint8Array) => {
-      if (!input.push(bytes)) link.pause();
-    });
+    readInto(input, link);
   });
 }

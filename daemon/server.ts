@@ -10,7 +10,7 @@ import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
 import type { Channel, Verifier } from '../transfer/handshake.ts';
 import { bufferPool, InputBuffer } from '../transfer/input-buffer.ts';
-import { readInto } from './accepted.ts';
+import { readInto } from '../transfer/read-into.ts';
 import type { AllowList } from './allow-list.ts';
 import type { Identity } from './certificate.ts';
 import { Counts } from './counts.ts';
@@ -116,6 +116,7 @@ export class Server {
       socket.destroy();
       return;
     }
+    socket.setNoDelay(true);
     const input = new InputBuffer();
     const greet = (link: Duplex, channel: Channel): void => {
       // The rules may have changed during the handshake.
@@ -130,13 +131,11 @@ export class Server {
     };
     const { identity } = this.#options;
     if (identity === undefined) {
-      const link = readInto(input, socket);
-      link.setNoDelay(true);
-      link.once('close', () => place.leave());
-      greet(link, unbound);
+      socket.once('close', () => place.leave());
+      greet(socket, unbound);
+      readInto(input, socket);
       return;
     }
-    socket.setNoDelay(true);
     const deadline = setTimeout(() => socket.destroy(), this.#limits.greetingMs);
     socket.once('close', () => {
       clearTimeout(deadline);

@@ -9,6 +9,9 @@
  */
 import { transferLimits } from './limits.ts';
 
+/** More than so many records at once: larger blocks will help. */
+const busyRecords = 4;
+
 /** Memory that all buffers of the process share. */
 export class BufferPool {
   #bytes: number;
@@ -62,6 +65,9 @@ export class InputBuffer {
   #current = this.#blocks[0] as Block;
   #paused = false;
   #released = false;
+  /** What was gathered is parsed then. */
+  #soon: NodeJS.Immediate | undefined;
+  #gatheredBytes = 0;
   /** Parses what is between `start` and `end` of the block, moves `start`, gives the bytes needed. */
   parse: (block: Block) => number = () => 0;
   /** Called when reading may go on after `filled` said no. */
@@ -86,7 +92,36 @@ export class InputBuffer {
     const block = this.#current;
     const full = count === block.bytes.length - block.end;
     block.end += count;
-    const neededBytes = this.parse(block);
+    return this.#takeIn(full);
+  }
+
+  /**
+   * As `filled`, for links that bring one read in many small parts: these are parsed together, soon.
+   * The space that was handed out stays what it is until it is used up.
+   */
+  gathered(count: number): boolean {
+    const block = this.#current;
+    block.end += count;
+    this.#gatheredBytes += count;
+    const { recordBytes } = transferLimits;
+    if (block.bytes.length - block.end < recordBytes) {
+      return this.#takeIn(this.#gatheredBytes >= busyRecords * recordBytes);
+    }
+    this.#soon ??= setImmediate(() => this.#parse());
+    return !this.#paused;
+  }
+
+  /** Parses what is there; gives the bytes that the next frame needs. */
+  #parse(): number {
+    clearImmediate(this.#soon);
+    this.#soon = undefined;
+    this.#gatheredBytes = 0;
+    return this.#released ? 0 : this.parse(this.#current);
+  }
+
+  /** Parses what is there, and makes room for more; gives whether to go on reading. */
+  #takeIn(full: boolean): boolean {
+    const neededBytes = this.#parse();
     if (this.#released) return false;
     if (full) this.#grow();
     this.#makeRoom(neededBytes);
@@ -126,6 +161,7 @@ export class InputBuffer {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    clearImmediate(this.#soon);
     for (const block of this.#blocks) if (block.pooled) this.#pool.give(block.bytes.length);
     this.#blocks = [];
   }

@@ -12,6 +12,8 @@ export const transferLimits = {
   blockBytes: 672 * KiB,
   /** Blocks of one connection: one being filled, one being written, one in reserve. */
   blocks: 3,
+  /** A TLS record holds no more (RFC 8446, section 5.1). */
+  recordBytes: 16 * KiB,
   /** Content read and sent at a time, while the pool has room. */
   sendBatchBytes: 1 * MiB,
   /** Such batches under way in one transfer: one being read, one being sent. */

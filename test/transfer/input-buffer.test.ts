@@ -136,6 +136,53 @@ function lengthOf(frame: Buffer): Buffer {
   return bytes;
 }
 
+/** After a no, so many records may still come: what TLS had read already. */
+const lateRecords = 4;
+
+test('records that are gathered give the same frames, in the space that was handed out before', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(anyLength, { minLength: 1, maxLength: 20 }),
+      fc.nat(),
+      fc.constantFrom(0, 700 * 1024, 8 * 1024 * 1024),
+      async (lengths, seed, poolBytes) => {
+        const random = randomFrom(seed);
+        const wire = wireOf(lengths);
+        const reader = new Reader(new BufferPool(poolBytes));
+        reader.pins = () => random() < 0.5;
+        let late = 0;
+        let space = reader.input.space();
+        for (let at = 0; at < wire.length; ) {
+          if (random() < 0.1) await new Promise(setImmediate);
+          if (reader.held.length > 0 && (late > lateRecords || random() < 0.3)) {
+            const before = reader.resumed;
+            if (!reader.letGo(Math.floor(random() * 100)))
+              throw new Error('A pinned view changed.');
+            if (reader.resumed > before) late = 0;
+            continue;
+          }
+          if (late > lateRecords) throw new Error('Reading waits, and nothing is held.');
+          if (space.length === 0) throw new Error('There is no space to read into.');
+          const most = Math.min(space.length, transferLimits.recordBytes, wire.length - at);
+          const count = random() < 0.7 ? most : Math.max(1, Math.floor(random() * most));
+          space.set(wire.subarray(at, at + count));
+          at += count;
+          late = reader.input.gathered(count) ? 0 : late + 1;
+          space = reader.input.space();
+        }
+        await new Promise(setImmediate);
+        while (reader.held.length > 0) {
+          if (!reader.letGo(0)) throw new Error('A pinned view changed.');
+        }
+        t.false(reader.input.paused);
+        const naive = Buffer.concat(reader.frames.flatMap((frame) => [lengthOf(frame), frame]));
+        t.is(Buffer.compare(naive, wire), 0);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
 test('pushing pieces of any size gives the same as reading into the space', (t) => {
   fc.assert(
     fc.property(
