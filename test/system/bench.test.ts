@@ -229,6 +229,14 @@ test.serial('limits of the daemon are told by name, exit 8', async (t) => {
   await leavesNothing(t, scene);
 });
 
+test.serial('benchMs: no measurement goes on for longer, whatever was asked', async (t) => {
+  const scene = await setScene(t, { args: ['--limit', 'benchMs=1000'] });
+  const words = ['bench', 'net', scene.url(), '--json', '--duration', '1m', '--direction', 'up'];
+  const { code, stderr } = await runFerry(words, { cwd: scene.folder.path });
+  t.is(code, 8, stderr);
+  t.regex(stderr, /benchMs/);
+});
+
 test.serial('interrupted, it sums up what it saw, and leaves nothing', async (t) => {
   const scene = await setScene(t);
   const words = ['bench', 'e2e', scene.url(), '--json', '--duration', '1m', '--rate', '20M'];
