@@ -41,9 +41,13 @@ export function chunkChecksums(bytes: Uint8Array, chunkBytes: number): BigUint64
 
 interface OpenSegment {
   readonly sums: BigUint64Array;
-  readonly held: boolean[];
+  /** 1 for each chunk that is there. */
+  readonly held: Uint8Array;
   count: number;
 }
+
+/** Checksums of segments are kept in pages of so many: only where there are any. */
+const pageSegments = 1024;
 
 /**
  * The chunks of one file that are known, with their checksums. A whole segment folds to 8 bytes, so
@@ -52,7 +56,7 @@ interface OpenSegment {
 export class Ledger {
   /** Known chunks. */
   readonly held: RangeSet = new RangeSet();
-  #folded = new BigUint64Array(16);
+  readonly #folded = new Map<number, BigUint64Array>();
   readonly #isFolded = new RangeSet();
   readonly #open = new Map<number, OpenSegment>();
 
@@ -63,12 +67,16 @@ export class Ledger {
     const segment = segmentOf(index);
     let open = this.#open.get(segment);
     if (open === undefined) {
-      open = { sums: new BigUint64Array(segmentChunks), held: [], count: 0 };
+      open = {
+        sums: new BigUint64Array(segmentChunks),
+        held: new Uint8Array(segmentChunks),
+        count: 0,
+      };
       this.#open.set(segment, open);
     }
     const within = index % segmentChunks;
-    if (open.held[within] !== true) open.count += 1;
-    open.held[within] = true;
+    if (open.held[within] === 0) open.count += 1;
+    open.held[within] = 1;
     open.sums[within] = sum;
     if (open.count === segmentChunks) {
       this.#open.delete(segment);
@@ -84,12 +92,13 @@ export class Ledger {
   }
 
   #fold(segment: number, sum: bigint): void {
-    if (segment >= this.#folded.length) {
-      const larger = new BigUint64Array(Math.max(segment + 1, 2 * this.#folded.length));
-      larger.set(this.#folded);
-      this.#folded = larger;
+    const page = Math.floor(segment / pageSegments);
+    let sums = this.#folded.get(page);
+    if (sums === undefined) {
+      sums = new BigUint64Array(pageSegments);
+      this.#folded.set(page, sums);
     }
-    this.#folded[segment] = sum;
+    sums[segment % pageSegments] = sum;
     this.#isFolded.add(segment, segment + 1);
   }
 
@@ -108,13 +117,20 @@ export class Ledger {
     const first = segment * segmentChunks;
     const length = Math.min(segmentChunks, chunks - first);
     if (!this.held.hasAll(first, first + length)) return undefined;
-    if (this.#isFolded.has(segment)) return this.#folded[segment];
+    if (this.#isFolded.has(segment)) {
+      return this.#folded.get(Math.floor(segment / pageSegments))?.[segment % pageSegments];
+    }
     return fold((this.#open.get(segment) as OpenSegment).sums.subarray(0, length));
   }
 
   /** The checksums of all folded segments: runs of them, each with the number of its first. */
   *foldedRuns(): Iterable<[number, BigUint64Array]> {
-    for (const { start, end } of this.#isFolded) yield [start, this.#folded.subarray(start, end)];
+    for (const [page, sums] of this.#folded) {
+      const first = page * pageSegments;
+      for (const { start, end } of this.#isFolded.within(first, first + pageSegments)) {
+        yield [start, sums.subarray(start - first, end - first)];
+      }
+    }
   }
 
   /** Segments of which chunks are known and that are not folded, in no order. */
@@ -127,7 +143,7 @@ export class Ledger {
     const open = this.#open.get(segment);
     if (open === undefined) return;
     for (const [within, isHeld] of open.held.entries()) {
-      if (isHeld) yield [segment * segmentChunks + within, open.sums[within] as bigint];
+      if (isHeld === 1) yield [segment * segmentChunks + within, open.sums[within] as bigint];
     }
   }
 

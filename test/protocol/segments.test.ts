@@ -118,6 +118,24 @@ test('a segment may be known by its checksum alone', (t) => {
   t.false(ledger.held.has(20 * segmentChunks));
 });
 
+test('segments far from each other take no memory for what lies between', (t) => {
+  const ledger = new Ledger();
+  // The last one of the largest file of small chunks: whoever offers it may send it first.
+  const far = 2 ** 36;
+  ledger.addSegment(far, 5n, segmentChunks);
+  ledger.addSegment(0, 4n, segmentChunks);
+  ledger.addSegment(far + 1, 6n, segmentChunks);
+  t.is(ledger.segmentChecksum(far, (far + 2) * segmentChunks), 5n);
+  const runs = [...ledger.foldedRuns()].map(([first, sums]) => [first, ...sums]);
+  t.deepEqual(
+    runs.sort(([a], [b]) => Number(a) - Number(b)),
+    [
+      [0, 4n],
+      [far, 5n, 6n],
+    ],
+  );
+});
+
 test('the chunks of an open segment can be read back', (t) => {
   const ledger = new Ledger();
   ledger.add(130, 5n);

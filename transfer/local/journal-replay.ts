@@ -14,7 +14,8 @@ import {
 } from './journal.ts';
 
 const { segmentChunks } = limits;
-const readBytes = 1024 * 1024;
+/** Many may be read at once: each offer that opens a partial reads one. */
+const readBytes = 64 * 1024;
 
 /** What a journal tells of its partial. */
 export interface JournalState {
@@ -27,22 +28,27 @@ export interface JournalState {
 }
 
 /**
- * Reads a journal with bounded memory, or gives undefined when none begins there. Chunks past the
- * `dataBytes` that the data file has are left out.
+ * Reads a journal of `journalBytes` with bounded memory, or gives undefined when none begins there.
+ * Chunks past the `dataBytes` that the data file has are left out.
  */
 export async function readJournal(
   fd: number,
+  journalBytes: number,
   dataBytes: number,
 ): Promise<JournalState | undefined> {
-  const buffer = new Uint8Array(readBytes);
+  if (journalBytes === 0) return undefined;
+  const buffer = new Uint8Array(Math.min(readBytes, journalBytes));
   const replay = new Replay(dataBytes);
-  let filePosition = 0;
+  let position = 0;
   for (;;) {
-    const got = await readFully(fd, buffer, filePosition);
+    const got = await readFully(fd, buffer, position);
     const used = replay.push(buffer.subarray(0, got));
-    filePosition += used;
     // A record that is not whole in a full buffer begins the next one: any record fits.
-    if (got < readBytes || used <= readBytes - recordBytes) return replay.state(filePosition);
+    const isOver = used <= buffer.length - recordBytes;
+    if (isOver || got < buffer.length || position + got >= journalBytes) {
+      return replay.state(position + used);
+    }
+    position += used;
   }
 }
 

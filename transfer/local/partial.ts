@@ -48,7 +48,7 @@ export async function openPartialSink(
   try {
     const { size: dataBytes } = await statFile(opened.dataFd);
     const { size: journalBytes } = await statFile(opened.journalFd);
-    const state = await readJournal(opened.journalFd, dataBytes);
+    const state = await readJournal(opened.journalFd, journalBytes, dataBytes);
     const { path } = host;
     if (state === undefined) {
       const isLost = dataBytes > 0 || journalBytes > 0;
