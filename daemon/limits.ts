@@ -110,7 +110,7 @@ export const limitTable = {
   ),
   replyQueueBytes: bytes(
     transferLimits.replyQueueBytes,
-    'answers that wait for a client that does not read them',
+    'memory of answers that wait for a client that does not read them',
     256 * KiB,
     64 * MiB,
   ),

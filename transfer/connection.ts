@@ -335,7 +335,7 @@ export class Connection implements Carrier {
       this.#requests.delete(frame.request);
     }
     const { replyQueueBytes = transferLimits.replyQueueBytes } = this.#options;
-    if (this.#writer.controlBytes > replyQueueBytes) {
+    if (this.#writer.isBehind(replyQueueBytes)) {
       this.#end(
         new ProtocolError('timeout', 'The other side does not read its answers (replyQueueBytes).'),
       );

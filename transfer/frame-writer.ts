@@ -19,6 +19,9 @@ export interface ChunkRun {
   readonly onWritten?: OnWritten | undefined;
 }
 
+/** Memory of answers that wait, of all connections of the process together. */
+let repliesBytes = 0;
+
 export class FrameWriter {
   readonly #link: Duplex;
   readonly #opened = new Signal();
@@ -30,8 +33,8 @@ export class FrameWriter {
   #failure: FerryError | undefined;
   /** When something was last written, by the monotonic clock. */
   wroteAtMs: number = performance.now();
-  /** Bytes of all frames but chunks that the link has not taken yet. */
-  controlBytes = 0;
+  /** Memory of all frames but chunks that the link has not taken yet. */
+  #controlBytes = 0;
 
   constructor(link: Duplex) {
     this.#link = link;
@@ -65,15 +68,26 @@ export class FrameWriter {
 
   write(bytes: Uint8Array): void {
     this.wroteAtMs = performance.now();
-    this.controlBytes += bytes.length;
+    const queuedBytes = bytes.length + transferLimits.queuedFrameBytes;
+    this.#controlBytes += queuedBytes;
+    repliesBytes += queuedBytes;
+    // Also called for what will never leave.
     this.#link.write(bytes, () => {
-      this.controlBytes -= bytes.length;
+      this.#controlBytes -= queuedBytes;
+      repliesBytes -= queuedBytes;
     });
+  }
+
+  /** Whether more than `mostBytes` of answers wait, or more than there is room for in all. */
+  isBehind(mostBytes: number): boolean {
+    const hasRoom = repliesBytes <= transferLimits.repliesBytes;
+    return this.#controlBytes > (hasRoom ? mostBytes : transferLimits.repliesLeastBytes);
   }
 
   /** Writes a bulk frame when it may leave, and if `mayWrite` still says so then. */
   async bulk(frame: Uint8Array, mayWrite: () => boolean): Promise<void> {
-    if (await this.#turn(frame.length - headerBytes, mayWrite)) this.write(frame);
+    const payloadBytes = frame.length - headerBytes;
+    if (await this.#turn(payloadBytes, mayWrite, transferLimits.pageQueueBytes)) this.write(frame);
   }
 
   /** Writes chunks in portions that fit the peer's window; settles when slices may be reused. */
@@ -126,10 +140,14 @@ export class FrameWriter {
   }
 
   /** Waits for the window and the socket; false when the frame has no business any more. */
-  async #turn(payloadBytes: number, mayWrite: () => boolean): Promise<boolean> {
+  async #turn(
+    payloadBytes: number,
+    mayWrite: () => boolean,
+    queueBytes: number = transferLimits.sendQueueBytes,
+  ): Promise<boolean> {
     const window = await this.#whenOpen();
     await this.#windowTime.during(window.reserve(payloadBytes));
-    await this.#socketTime.during(this.#drain());
+    await this.#socketTime.during(this.#drain(queueBytes));
     if (this.#failure !== undefined) throw this.#failure;
     if (mayWrite()) return true;
     window.giveBack(payloadBytes);
@@ -174,11 +192,16 @@ export class FrameWriter {
     });
   }
 
-  /** Waits until the socket's queue is short enough for bulk frames. */
-  #drain(): Promise<void> {
-    const isShort = this.#link.writableLength < transferLimits.sendQueueBytes;
-    if (this.#failure !== undefined || isShort) return Promise.resolve();
-    this.#drained ??= new Promise((resolve) => {
+  /** Waits until less than `queueBytes` are queued on the socket: who woke first may have filled it. */
+  async #drain(queueBytes: number): Promise<void> {
+    while (this.#failure === undefined && this.#link.writableLength >= queueBytes) {
+      this.#drained ??= this.#nextDrain();
+      await this.#drained;
+    }
+  }
+
+  #nextDrain(): Promise<void> {
+    return new Promise((resolve) => {
       const go = (): void => {
         this.#drained = undefined;
         this.#link.off('drain', go);
@@ -188,7 +211,6 @@ export class FrameWriter {
       this.#link.once('drain', go);
       this.#link.once('close', go);
     });
-    return this.#drained;
   }
 }
 

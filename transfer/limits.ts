@@ -20,10 +20,17 @@ export const transferLimits = {
   sendBatches: 2,
   /** Content read and sent at a time when the pool has no room. */
   firstBatchBytes: 128 * KiB,
-  /** Bytes queued on a socket before bulk frames wait for it to drain. */
+  /** Bytes queued on a socket before chunks wait for it to drain. */
   sendQueueBytes: 1 * MiB,
-  /** Bytes of answers queued for a peer that doesn't read; more ends the connection. */
+  /** The same for pages of listings and checksums. */
+  pageQueueBytes: 128 * KiB,
+  /** Memory of answers queued for a peer that doesn't read; more ends the connection. */
   replyQueueBytes: 2 * MiB,
+  /** Of all connections together: beyond it each may have the least of it queued. */
+  repliesBytes: 16 * MiB,
+  repliesLeastBytes: 256 * KiB,
+  /** What a queued answer takes beside its bytes: one is small, a million of them are not. */
+  queuedFrameBytes: 1 * KiB,
   /** How much is consumed before `credit` says so. */
   creditBytes: 1 * MiB,
   /** Ranges that a peer may make us remember for one request. */

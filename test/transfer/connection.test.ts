@@ -465,12 +465,14 @@ test('a peer that asks and never reads its answers is closed before they pile up
     toClient: { stallAt: 1000, bufferBytes: 4096 },
   });
   peer.greet();
+  const count = 200;
   const pings = Buffer.concat(
-    Array.from({ length: 4000 }, (_, i) =>
+    Array.from({ length: count }, (_, i) =>
       encodeFrame({ type: 'ping', request: 0, token: BigInt(i) }),
     ),
   );
-  const most = Math.ceil(transferLimits.replyQueueBytes / pings.length) + 3;
+  const { replyQueueBytes, queuedFrameBytes } = transferLimits;
+  const most = Math.ceil(replyQueueBytes / (pings.length + count * queuedFrameBytes)) + 3;
   await connection.ready;
   let said = 0;
   for (; connection.isOpen && said < 2 * most; said += 1) {
@@ -480,6 +482,37 @@ test('a peer that asks and never reads its answers is closed before they pile up
   t.true(said > most / 2 && said <= most, `${said} of at most ${most}`);
   t.is((await connection.closed)?.failure, 'timeout');
   t.true(link.toClient.deliveredBytes <= 1000);
+});
+
+test('many who never read their answers share one limit, and who reads is not counted among them', async (t) => {
+  const daemon = new TestDaemon();
+  const stalled = { stallAt: 1000, bufferBytes: 4096 };
+  const { queuedFrameBytes, repliesBytes, repliesLeastBytes } = transferLimits;
+  const { client } = join(daemon);
+  await client.ready;
+  const ping = encodeFrame({ type: 'ping', request: 0, token: 1n });
+  const answerBytes = ping.length + queuedFrameBytes;
+  // Each stays below its own limit: only all together are too much.
+  const each = Buffer.concat(
+    Array.from({ length: Math.floor((3 * repliesLeastBytes) / answerBytes) }, () => ping),
+  );
+  const count = Math.ceil(repliesBytes / (3 * repliesLeastBytes)) + 5;
+  const crowd = Array.from({ length: count }, () => rawClient(daemon, { toClient: stalled }));
+  for (const { peer, connection } of crowd) {
+    peer.greet();
+    await connection.ready;
+    peer.say(each);
+    await turns(3);
+  }
+  const ended = crowd.filter(({ connection }) => !connection.isOpen);
+  t.true(ended.length >= 3 && ended.length < count / 2, `${ended.length} of ${count}`);
+  for (const { connection } of ended) t.is((await connection.closed)?.failure, 'timeout');
+  for (let i = 0; i < 20; i += 1) client.ping();
+  await turns(20);
+  t.true(client.isOpen);
+  t.true(client.roundTripMs !== undefined);
+  client.close();
+  for (const { peer } of crowd) peer.stream.destroy();
 });
 
 test('a reader that is merely slow keeps its connection, however much content waits for it', async (t) => {
