@@ -14,6 +14,9 @@ export const transferLimits = {
   blocks: 3,
   /** A TLS record holds no more (RFC 8446, section 5.1). */
   recordBytes: 16 * KiB,
+  /** So much that arrived is worth a write at once; less waits a little for more. */
+  writeBytes: 512 * KiB,
+  writeMs: 10,
   /** Content read and sent at a time, while the pool has room. */
   sendBatchBytes: 1 * MiB,
   /** Such batches under way in one transfer: one being read, one being sent. */

@@ -27,6 +27,7 @@ export class ReceiveLane implements Listener {
   #askedLast = false;
   #run: Run | undefined;
   #writes = 0;
+  #soon: NodeJS.Timeout | undefined;
 
   constructor(request: Request, receiving: Receiving) {
     this.request = request;
@@ -136,12 +137,16 @@ export class ReceiveLane implements Listener {
     };
   }
 
-  /** What comes while a write is under way forms the next one. */
+  /** What comes soon, or while a write is under way, forms the next one: small ones cost as much. */
   onReadEnd(): void {
-    if (this.#writes === 0) this.#flush();
+    if (this.#run === undefined || this.#writes > 0) return;
+    if (this.#run.bytes >= transferLimits.writeBytes) this.#flush();
+    else this.#soon ??= setTimeout(() => this.#flush(), transferLimits.writeMs);
   }
 
   #flush(): void {
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
     const run = this.#run;
     if (run === undefined) return;
     this.#run = undefined;

@@ -34,7 +34,7 @@ export class SendLane {
   #before: Promise<void> = Promise.resolve();
   #jobs: CompareJob[] = [];
   readonly #wantedAgain = new Demand();
-  readonly #compared = new Demand();
+  readonly #compared = { segment: new Demand(), chunk: new Demand() };
   #checksums: SourceChecksums | undefined;
   #comparing = false;
   #round = 0;
@@ -153,7 +153,7 @@ export class SendLane {
     const all = SourceChecksums.count(level, this.#sending.chunks);
     for (const range of ranges) {
       this.#jobs.push({ level, ...range });
-      this.#compared.add(Math.min(range.end, all) - Math.min(range.start, all), all);
+      this.#compared[level].add(Math.min(range.end, all) - Math.min(range.start, all), all);
     }
     this.#checkHeld(this.#jobs.length);
     this.#compareWake.notify();

@@ -12,7 +12,7 @@ const sizeBytes = 40 * MiB + 12_345;
 const segmentBytes = 8 * MiB;
 const inFlightBytes = 16 * MiB;
 const moments = 20;
-/** Of the moments drawn over the measured time at least so many must meet the transfer. */
+/** Of the moments drawn over the measured time, some of them twice, so many must meet the transfer. */
 const insideAtLeast = 15;
 
 for (const direction of ['up', 'down'] satisfies Direction[]) {

@@ -1,5 +1,7 @@
 /** Where the synchronous operations run: in the thread of their caller, or in a worker. */
+import type { FileIo } from './file-io.ts';
 import { createOperations, type Operations, type OperationsOptions } from './operations.ts';
+import { promptIo } from './prompt-io.ts';
 
 export interface Executor {
   /**
@@ -10,6 +12,8 @@ export interface Executor {
     name: N,
     ...args: Parameters<Operations[N]>
   ): Promise<ReturnType<Operations[N]>>;
+  /** How content is read and written. */
+  readonly io: FileIo;
   /** Settles when every call made before has; none may follow. */
   close(): Promise<void>;
 }
@@ -30,6 +34,7 @@ export function callOperation<N extends keyof Operations>(
 export function inlineExecutor(options: OperationsOptions): Executor {
   const operations = createOperations(options);
   return {
+    io: promptIo(),
     // Being async turns what an operation throws into a rejection.
     call: async (name, ...args) => callOperation(operations, name, args),
     close: async () => operations.close(),

@@ -1,63 +1,67 @@
-/** Positional reads and writes on descriptors, off the calling thread, that never stop halfway. */
-import { close, fdatasync, ftruncate, read, readv, writev } from 'node:fs';
+/** Positional reads and writes on descriptors that never stop halfway, off the calling thread. */
+import { close, fdatasync, ftruncate, readv, writev } from 'node:fs';
 import { promisify } from 'node:util';
 
-const readOnce = promisify(read);
-const readvOnce = promisify(readv);
-const writevOnce = promisify(writev);
+const readOnce = promisify(readv);
+const writeOnce = promisify(writev);
 
 /** Settle when the thread pool has done it; reject with errno errors. */
 export const closeFile: (fd: number) => Promise<void> = promisify(close);
 export const syncData: (fd: number) => Promise<void> = promisify(fdatasync);
 export const truncateFile: (fd: number, bytes: number) => Promise<void> = promisify(ftruncate);
 
-/** Reads until `buffer` is full or the file ends; gives the number of bytes read. */
-export async function readFully(fd: number, buffer: Uint8Array, position: number): Promise<number> {
-  let done = 0;
-  while (done < buffer.byteLength) {
-    const { bytesRead } = await readOnce(
-      fd,
-      buffer,
-      done,
-      buffer.byteLength - done,
-      position + done,
-    );
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return done;
+/** A single call to the system, which may do less than it was asked to: gives the bytes done. */
+type FileCall = (fd: number, buffers: readonly Uint8Array[], position: number) => Promise<number>;
+
+export interface FileCalls {
+  readonly readv: FileCall;
+  readonly writev: FileCall;
 }
 
-/** Reads until all buffers are full, one after another, or the file ends; gives the bytes read. */
-export async function readvFully(
-  fd: number,
-  buffers: readonly Uint8Array[],
-  position: number,
-): Promise<number> {
-  let done = 0;
-  for (let rest = buffers; rest.length > 0; ) {
-    const { bytesRead } = await readvOnce(fd, rest, position + done);
-    if (bytesRead === 0) break;
-    done += bytesRead;
-    rest = without(rest, bytesRead);
+/** Reads and writes by such calls; rejects with errno errors. */
+export class FileIo {
+  readonly #calls: FileCalls;
+
+  constructor(calls: FileCalls) {
+    this.#calls = calls;
   }
-  return done;
+
+  /** Reads until `buffer` is full or the file ends; gives the number of bytes read. */
+  read(fd: number, buffer: Uint8Array, position: number): Promise<number> {
+    return this.readv(fd, [buffer], position);
+  }
+
+  /** Reads until all buffers are full, one after another, or the file ends; gives the bytes read. */
+  async readv(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
+    let done = 0;
+    for (let rest = buffers; rest.length > 0; ) {
+      const bytes = await this.#calls.readv(fd, rest, position + done);
+      if (bytes === 0) break;
+      done += bytes;
+      rest = without(rest, bytes);
+    }
+    return done;
+  }
+
+  /** Writes all slices one after another from `position` on. */
+  async write(fd: number, slices: readonly Uint8Array[], position: number): Promise<void> {
+    let at = position;
+    for (let rest = slices; rest.length > 0; ) {
+      // A write may end anywhere without an error: the next one then says why.
+      const bytes = await this.#calls.writev(fd, rest, at);
+      at += bytes;
+      rest = without(rest, bytes);
+    }
+  }
 }
 
-/** Writes all slices one after another from `position` on. */
-export async function writeFully(
-  fd: number,
-  slices: readonly Uint8Array[],
-  position: number,
-): Promise<void> {
-  let at = position;
-  for (let rest = slices; rest.length > 0; ) {
-    // A write may end anywhere without an error: the next one then says why.
-    const { bytesWritten } = await writevOnce(fd, rest, at);
-    at += bytesWritten;
-    rest = without(rest, bytesWritten);
-  }
-}
+/** In Node's thread pool. */
+export const pooledCalls: FileCalls = {
+  readv: async (fd, buffers, position) => (await readOnce(fd, buffers, position)).bytesRead,
+  writev: async (fd, buffers, position) => (await writeOnce(fd, buffers, position)).bytesWritten,
+};
+
+export const pooledIo: FileIo = new FileIo(pooledCalls);
 
 /** What is left of `buffers` after their first `bytes`; no empty one comes first. */
 function without(buffers: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {

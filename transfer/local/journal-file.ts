@@ -2,13 +2,14 @@
  * A journal on disk, appended to in whole records, and written anew when most of it says what fewer
  * bytes could say: so reading it back takes no longer for a large file than for a small one.
  */
-import { closeFile, syncData, truncateFile, writeFully } from './file-io.ts';
+import { closeFile, type FileIo, syncData, truncateFile } from './file-io.ts';
 import { encodeRecord, type JournalRecord } from './journal.ts';
 
 /** A journal is written anew when it is longer than twice what it was then, and this. */
 export const journalSlackBytes: number = 256 * 1024;
 
 export interface JournalHost {
+  readonly io: FileIo;
   /** All that was appended so far, as a journal of its own. */
   readonly snapshot: () => Promise<Uint8Array>;
   /** Puts `bytes`, on disk where that is asked for, in the journal's place; gives its descriptor. */
@@ -95,7 +96,7 @@ export class JournalFile {
   async #write(batch: readonly Append[]): Promise<void> {
     const slices = batch.map(({ bytes }) => bytes);
     try {
-      await writeFully(this.#fd, slices, this.#length);
+      await this.#host.io.write(this.#fd, slices, this.#length);
       this.#length += slices.reduce((sum, { byteLength }) => sum + byteLength, 0);
       for (const { done } of batch) done();
     } catch (error) {

@@ -2,7 +2,7 @@
 import { checksum } from '../../protocol/checksum.ts';
 import { limits } from '../../protocol/limits.ts';
 import { Ledger, segmentOf } from '../../protocol/segments.ts';
-import { readFully } from './file-io.ts';
+import { pooledIo } from './file-io.ts';
 import {
   decodeRecord,
   type JournalHeader,
@@ -41,7 +41,7 @@ export async function readJournal(
   const replay = new Replay(dataBytes);
   let position = 0;
   for (;;) {
-    const got = await readFully(fd, buffer, position);
+    const got = await pooledIo.read(fd, buffer, position);
     const used = replay.push(buffer.subarray(0, got));
     // A record that is not whole in a full buffer begins the next one: any record fits.
     const isOver = used <= buffer.length - recordBytes;

@@ -132,7 +132,7 @@ export class LocalStorage implements Storage {
   }
 
   async openSource(path: string): Promise<ChunkSource> {
-    return new FileSource(path, await this.#executor.call('openFile', path));
+    return new FileSource(path, await this.#executor.call('openFile', path), this.#executor.io);
   }
 
   async openSink(path: string, offer: SinkOffer, fresh: boolean): Promise<ChunkSink> {
@@ -142,6 +142,7 @@ export class LocalStorage implements Storage {
       const opened = await this.#executor.call('openPartial', path, fresh);
       const host = {
         path,
+        io: this.#executor.io,
         durable: this.#durable,
         syncNames: () => this.#executor.call('syncStaging'),
         replaceJournal: (bytes: Uint8Array) => this.#executor.call('replaceJournal', path, bytes),
@@ -161,6 +162,7 @@ export class LocalStorage implements Storage {
     const opened = await this.#executor.call('openScratch');
     const host = {
       path: '',
+      io: this.#executor.io,
       durable: this.#durable,
       syncNames: async () => undefined,
       // It stays as long as it is: nobody will read it.

@@ -6,7 +6,7 @@ import { shown } from '../../protocol/paths.ts';
 import { chunkCount, Ledger, segmentOf } from '../../protocol/segments.ts';
 import type { ChunkSink, Committed, SinkOffer } from '../storage.ts';
 import { storageError } from './errors.ts';
-import { closeFile, readFully, syncData, truncateFile, writeFully } from './file-io.ts';
+import { closeFile, type FileIo, syncData, truncateFile } from './file-io.ts';
 import { type JournalHeader, recordSums } from './journal.ts';
 import { JournalFile } from './journal-file.ts';
 import { heldSegments, readJournal } from './journal-replay.ts';
@@ -16,10 +16,14 @@ import type { CommitRequest, OpenedPartial } from './partials.ts';
 const statFile = promisify(fstat);
 /** One write of this size is as fast as larger ones. */
 const runBytes = 2 * 1024 * 1024;
+/** The journal trails the data by no more: each append costs as much as a write of data. */
+const journalTrailBytes = 2 * 1024 * 1024;
+const journalTrailMs = 50;
 
 /** What a partial needs of the storage that it is in. */
 export interface PartialHost {
   readonly path: string;
+  readonly io: FileIo;
   /** Whether checkpoints reach the disk. */
   readonly durable: boolean;
   /** Makes the names of the partial's files durable. */
@@ -102,7 +106,7 @@ async function beginAnew(
 
 /** The open journal of a partial that holds what `ledger` says. */
 function journalOf(
-  { syncNames, replaceJournal }: PartialHost,
+  { io, syncNames, replaceJournal }: PartialHost,
   { dataFd, journalFd }: OpenedPartial,
   length: number,
   header: JournalHeader,
@@ -112,7 +116,7 @@ function journalOf(
     const { size } = await statFile(dataFd);
     return encodeSnapshot(header, ledger, size);
   };
-  return new JournalFile(journalFd, length, { snapshot, replaceJournal, syncNames });
+  return new JournalFile(journalFd, length, { io, snapshot, replaceJournal, syncNames });
 }
 
 /** The source became shorter: chunks past its end, and segments that have one, are held no longer. */
@@ -124,6 +128,14 @@ async function forgetPast(chunks: number, ledger: Ledger, journal: JournalFile):
   const endSegment = Math.max(...segments) + 1;
   await journal.append({ type: 'forget', firstSegment, endSegment });
 }
+
+interface Untold {
+  readonly first: number;
+  bytes: number;
+  readonly sums: bigint[];
+}
+
+const nothing = (): Untold => ({ first: 0, bytes: 0, sums: [] });
 
 export class PartialSink implements ChunkSink {
   readonly ledger: Ledger;
@@ -138,6 +150,9 @@ export class PartialSink implements ChunkSink {
   readonly #busy = new Set<Promise<unknown>>();
   /** Why the journal could not follow the data. */
   #unrecorded: TransferError | undefined;
+  /** Chunks that were written, and are not in the journal yet. */
+  #untold = nothing();
+  #telling: NodeJS.Timeout | undefined;
   /** Settles when the data write begun last is through. */
   #written: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -156,36 +171,51 @@ export class PartialSink implements ChunkSink {
     return this.#use(async () => {
       // One at a time: the kernel lets one writer into a file, and the others spin.
       const written = this.#written.then(() =>
-        writeFully(this.#dataFd, slices, first * this.#chunkBytes),
+        this.#host.io.write(this.#dataFd, slices, first * this.#chunkBytes),
       );
       this.#written = written.catch(() => undefined);
       await written;
       if (this.#unrecorded !== undefined) throw this.#unrecorded;
-      for (let from = 0; from < sums.length; from += recordSums) {
-        const to = Math.min(sums.length, from + recordSums);
-        this.#record(first + from, slices.slice(from, to), sums.slice(from, to));
+      for (const [i, sum] of sums.entries()) {
+        this.#record(first + i, (slices[i] as Uint8Array).byteLength, sum);
       }
     });
   }
 
   /**
-   * The journal follows the data without being waited for: what comes while one append is under way
-   * goes into the next, and a process that is killed loses no more than that.
+   * The journal follows the data, and is not waited for: a process that is killed loses what it
+   * trails by. Chunks that follow one another are told together.
    */
-  #record(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): void {
-    const bytes = slices.reduce((total, { byteLength }) => total + byteLength, 0);
+  #record(index: number, bytes: number, sum: bigint): void {
+    this.ledger.add(index, sum);
+    const run = this.#untold;
+    const follows = index === run.first + run.sums.length;
+    if (!follows || run.sums.length === recordSums || run.bytes >= journalTrailBytes) this.#tell();
+    if (this.#untold.sums.length === 0) this.#untold = { first: index, bytes: 0, sums: [] };
+    this.#untold.sums.push(sum);
+    this.#untold.bytes += bytes;
+    this.#telling ??= setTimeout(() => this.#tell(), journalTrailMs);
+  }
+
+  /** Appends what was written since to the journal. */
+  #tell(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    const { first, bytes, sums } = this.#untold;
+    if (sums.length === 0) return;
+    this.#untold = nothing();
     const appended = this.#journal.append({ type: 'run', first, bytes, sums: packSums(sums) });
     appended.catch((error: unknown) => {
       this.#unrecorded ??= storageError(error, this.#host.path);
     });
-    for (const [i, sum] of sums.entries()) this.ledger.add(first + i, sum);
   }
 
   read(buffer: Uint8Array, positionBytes: number): Promise<number> {
-    return this.#use(() => readFully(this.#dataFd, buffer, positionBytes));
+    return this.#use(() => this.#host.io.read(this.#dataFd, buffer, positionBytes));
   }
 
   forget(segment: number): void {
+    this.#tell();
     this.ledger.forgetSegment(segment);
     const record = { type: 'forget', firstSegment: segment, endSegment: segment + 1 } as const;
     // If this is lost, the next attempt finds the segment wrong once more, and no worse happens.
@@ -194,6 +224,7 @@ export class PartialSink implements ChunkSink {
 
   checkpoint(): Promise<void> {
     return this.#use(async () => {
+      this.#tell();
       await this.#journal.settled();
       if (this.#unrecorded !== undefined) throw this.#unrecorded;
       if (!this.#host.durable) return;
@@ -255,6 +286,7 @@ export class PartialSink implements ChunkSink {
 
   async #settled(): Promise<void> {
     await Promise.allSettled(this.#busy);
+    this.#tell();
     await this.#journal.settled();
   }
 }

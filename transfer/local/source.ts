@@ -5,7 +5,7 @@ import { Writer } from '../../protocol/bytes.ts';
 import { modeMask } from '../../protocol/entry.ts';
 import type { ChunkSource } from '../storage.ts';
 import { storageError } from './errors.ts';
-import { closeFile, readFully, readvFully } from './file-io.ts';
+import { closeFile, type FileIo } from './file-io.ts';
 
 const statFile = promisify(fstat);
 /** Time stamps move in steps: a file that changed just now could change again under the same one. */
@@ -59,11 +59,13 @@ export class FileSource implements ChunkSource {
   readonly identity: Uint8Array;
   readonly #opened: OpenedFile;
   readonly #path: string;
+  readonly #io: FileIo;
   #closed = false;
 
   /** Takes over the descriptor; `path` is for messages. */
-  constructor(path: string, opened: OpenedFile) {
+  constructor(path: string, opened: OpenedFile, io: FileIo) {
     this.#path = path;
+    this.#io = io;
     this.#opened = opened;
     this.size = opened.size;
     this.mtimeNs = opened.mtimeNs;
@@ -73,7 +75,7 @@ export class FileSource implements ChunkSource {
 
   async read(buffer: Uint8Array, positionBytes: number): Promise<number> {
     try {
-      return await readFully(this.#opened.fd, buffer, positionBytes);
+      return await this.#io.read(this.#opened.fd, buffer, positionBytes);
     } catch (error) {
       throw storageError(error, this.#path);
     }
@@ -81,7 +83,7 @@ export class FileSource implements ChunkSource {
 
   async readv(buffers: readonly Uint8Array[], positionBytes: number): Promise<number> {
     try {
-      return await readvFully(this.#opened.fd, buffers, positionBytes);
+      return await this.#io.readv(this.#opened.fd, buffers, positionBytes);
     } catch (error) {
       throw storageError(error, this.#path);
     }

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { TransferError } from '../../protocol/errors.ts';
 import { type PackedError, unpackError } from './errors.ts';
 import type { Executor } from './executor.ts';
+import { type FileIo, pooledIo } from './file-io.ts';
 import type { Operations, OperationsOptions } from './operations.ts';
 
 /** A message to the worker. */
@@ -50,6 +51,7 @@ export async function openWorkerExecutor(options: OperationsOptions): Promise<Ex
 
 class WorkerExecutor implements Executor {
   readonly opened: Promise<unknown>;
+  readonly io: FileIo = pooledIo;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = openingId;

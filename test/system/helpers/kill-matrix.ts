@@ -77,14 +77,17 @@ export async function killMatrix(settings: MatrixSettings): Promise<MatrixResult
       const random = randomOf(`${victim} ${direction}`);
       // One in each part of the time, anywhere within it: evenly spread, and still random.
       const drawn = Array.from({ length: count }, (_, i) => (i + random()) / count);
+      const again = [...drawn];
       const moments: Moment[] = [];
       await Promise.all(
         stages.map(async (stage) => {
           for (let share = drawn.pop(); share !== undefined; share = drawn.pop()) {
             const moment = await stage.interrupt(share * transferMs);
             moments.push(moment);
+            if (moment.inside) continue;
             // The machine is quicker than it was: the next moments are drawn over its new time.
-            if (!moment.inside) transferMs = await stage.measure();
+            transferMs = await stage.measure();
+            if (again.pop() !== undefined) drawn.push(share);
           }
         }),
       );

@@ -5,6 +5,7 @@ import test from 'ava';
 import { checksum } from '../../../protocol/checksum.ts';
 import { limits } from '../../../protocol/limits.ts';
 import { Ledger } from '../../../protocol/segments.ts';
+import { pooledIo } from '../../../transfer/local/file-io.ts';
 import type { JournalRun } from '../../../transfer/local/journal.ts';
 import { JournalFile, journalSlackBytes } from '../../../transfer/local/journal-file.ts';
 import { readJournal } from '../../../transfer/local/journal-replay.ts';
@@ -67,6 +68,7 @@ test('a journal that cannot be written anew goes on as it is', async (t) => {
   const handle = await open(file, 'w+');
   let tries = 0;
   const journal = new JournalFile(handle.fd, 0, {
+    io: pooledIo,
     snapshot: async () => new Uint8Array(),
     replaceJournal: () => {
       tries += 1;

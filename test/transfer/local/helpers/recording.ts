@@ -229,17 +229,19 @@ wrapSync('ftruncateSync', ([fd, size = 0]) => current?.truncated(fd as number, s
 for (const name of ['fsyncSync', 'fdatasyncSync']) {
   wrapSync(name, ([fd]) => current?.synced(fd as number, current.steps.length));
 }
-wrapAsync('writev', ([fd, slices, position], written) => {
+const wroteAll = ([fd, slices, position]: unknown[], written: unknown): void => {
   const bytes = Buffer.concat(slices as Uint8Array[]).subarray(0, written as number);
   current?.wrote(fd as number, bytes, position as number);
-});
+};
+wrapSync('writevSync', wroteAll);
+wrapAsync('writev', wroteAll);
 wrapAsync('ftruncate', ([fd, size]) => current?.truncated(fd as number, size as number));
 for (const name of ['fsync', 'fdatasync']) {
   wrapAsync(name, ([fd], _, upTo) => current?.synced(fd as number, upTo));
 }
 // What the storage does not use by now: should it begin to, the recording must learn it first.
 const unknownCalls =
-  'write writevSync writeFile writeFileSync appendFile appendFileSync open rename link unlink mkdir ' +
+  'write writeFile writeFileSync appendFile appendFileSync open rename link unlink mkdir ' +
   'rmdir rm rmSync copyFile copyFileSync cpSync truncate truncateSync symlink symlinkSync mkdtempSync';
 for (const name of unknownCalls.split(' ')) {
   wrap(name, () => {
