@@ -28,6 +28,9 @@ export class Job {
   #progressAtMs = 0;
   #failed = 0;
   #exitCode = 0;
+  /** Of the files that failed: the first one's exit code, and whether all of them kept changing. */
+  #firstExit: number | undefined;
+  #onlyChanged = true;
   #phase: Phase | null = null;
   /** Bytes of the files that are done with, and of those under way what is there. */
   bytes = 0;
@@ -128,9 +131,9 @@ export class Job {
     const { failure, message, exitCode } = error;
     this.emit({ type: 'error', failure, message, exitCode, path });
     this.emit({ type: 'file', path, outcome: 'failed', bytes });
-    this.#fileExits.push(exitCode);
+    this.#firstExit ??= exitCode;
+    this.#onlyChanged &&= failure === 'source-changed';
   }
-  readonly #fileExits: number[] = [];
 
   /** The whole ends with this error. */
   aborted(error: unknown): void {
@@ -156,12 +159,9 @@ export class Job {
    */
   #finalExit(single: boolean): number {
     if (this.#exitCode !== 0) return this.#exitCode;
-    const [first] = this.#fileExits;
-    if (first === undefined) return 0;
-    if (single && this.#fileExits.length === 1) return first;
-    const changing = new FerryError('source-changed', '').exitCode;
-    const onlyChanged = this.#fileExits.every((exit) => exit === changing);
-    return onlyChanged ? changing : new FerryError('some-failed', '').exitCode;
+    if (this.#firstExit === undefined) return 0;
+    if (single && this.#failed === 1) return this.#firstExit;
+    return this.#onlyChanged ? this.#firstExit : new FerryError('some-failed', '').exitCode;
   }
 
   /** Ends the events with the summary; `single` when one file was named. */

@@ -38,8 +38,7 @@ export class TextRenderer implements Renderer {
     const { verbose, quiet } = this.#view;
     switch (event.type) {
       case 'start':
-        if (verbose) this.#say(agreedText(event));
-        return undefined;
+        return verbose ? this.#say(agreedText(event)) : undefined;
       case 'progress':
         this.#progress.update(event);
         return undefined;
@@ -56,12 +55,10 @@ export class TextRenderer implements Renderer {
         return undefined; // `ferry bench` has a renderer of its own.
       case 'retry': {
         const when = `again in ${event.delaySeconds.toFixed(0)} s (attempt ${event.attempt})`;
-        this.#say(`${sentence(event.reason)} Trying ${when}.`);
-        return undefined;
+        return this.#say(`${sentence(event.reason)} Trying ${when}.`);
       }
       case 'warning':
-        this.#say(`warning: ${about(event)}`);
-        return undefined;
+        return this.#say(`warning: ${about(event)}`);
       case 'error':
         return this.#error(`ferry: ${about(event)}\n`);
       case 'summary':
@@ -72,7 +69,7 @@ export class TextRenderer implements Renderer {
   }
 
   note(text: string): void {
-    this.#say(text);
+    void this.#say(text);
   }
 
   close(): void {
@@ -93,9 +90,9 @@ export class TextRenderer implements Renderer {
     const { summary } = this.#view;
     // Where nothing began there is nothing to sum up.
     if (event.exitCode !== 0 && event.files + event.directories + event.bytesSent === 0) return;
-    if (summary === 'transfer') this.#say(transferText(event));
-    if (summary === 'verify') this.#say(verifyText(event, this.#differences));
-    if (event.failed > 0) this.#say(failedText(event));
+    if (summary === 'transfer') void this.#say(transferText(event));
+    if (summary === 'verify') void this.#say(verifyText(event, this.#differences));
+    if (event.failed > 0) void this.#say(failedText(event));
   }
 
   #result(text: string): Promise<void> | undefined {
@@ -107,8 +104,8 @@ export class TextRenderer implements Renderer {
     return full;
   }
 
-  #say(text: string): void {
-    if (!this.#view.quiet) void this.#error(`ferry: ${escapeUnsafe(text)}\n`);
+  #say(text: string): Promise<void> | undefined {
+    return this.#view.quiet ? undefined : this.#error(`ferry: ${escapeUnsafe(text)}\n`);
   }
 
   #error(line: string): Promise<void> | undefined {

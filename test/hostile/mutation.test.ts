@@ -11,6 +11,7 @@ import { defaultTransferOptions } from '../../client/transfer-options.ts';
 import { testConnect } from '../helpers/token.ts';
 import { randomOf, seed } from '../system/helpers/seed.ts';
 import * as bodies from './helpers/bodies.ts';
+import { isWhole } from './helpers/cases.ts';
 import { Ground, pictureOf } from './helpers/ground.ts';
 import {
   again,
@@ -34,8 +35,6 @@ import {
 const content = Buffer.from('twenty bytes of text');
 const timeoutMs = 3_000;
 const workers = 32;
-/** `npm run soak` takes every position. */
-const isWhole = process.env['FERRY_EVERY_POSITION'] !== undefined;
 const positionStep = isWhole ? 1 : 23;
 
 let ground: Ground;

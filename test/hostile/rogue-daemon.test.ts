@@ -24,7 +24,6 @@ test.before(async () => {
 test.after.always(() => visitor.folder.remove());
 test.afterEach.always(() => rm(visitor.target(), { recursive: true, force: true }));
 
-const MiB = 1024 * 1024;
 const content = Buffer.from('content');
 const download = (path: string) => (url: (path?: string) => string) => [
   'download',
@@ -333,34 +332,6 @@ test.serial('names and types that would drive a terminal are escaped', async (t)
   const { events } = await visitor.visits(t, answers, (url) => ['ls', url('folder/')]);
   const [entry] = events.filter(({ type }) => type === 'entry');
   t.is((entry as { path?: string } | undefined)?.path, ugly, 'in JSON the name is what it is');
-});
-
-/** A listing of so many entries, as fast as it is read. */
-const endless =
-  (count: number, kind: number): Answer =>
-  async (guest, { request }) => {
-    for (let at = 0; at < count && !guest.isOver; at += 1000) {
-      const entries = Array.from({ length: 1000 }, (_, i) => ({ path: `${kind}-${at + i}`, kind }));
-      const page = frame(
-        'entries',
-        request,
-        bodies.entriesPage(entries, at + 1000 < count ? 0 : 1),
-      );
-      if (!guest.socket.write(page)) {
-        await new Promise<void>((resolve) => {
-          guest.socket.once('drain', resolve);
-          guest.socket.once('close', resolve);
-        });
-      }
-    }
-  };
-
-test.serial('a hundred thousand entries: memory stays', async (t) => {
-  const answers = { stat: isFolder, list: endless(100_000, bodies.kinds.other) };
-  const { code, peakBytes } = await visitor.visits(t, answers, (url) => ['ls', url('folder/')]);
-  t.is(code, 0);
-  t.log(`peak ${Math.round(peakBytes / MiB)} MiB`);
-  t.true(peakBytes < 200 * MiB);
 });
 
 test.serial('more entries than the client gave credit for: exit 7', async (t) => {

@@ -219,7 +219,8 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
         'hostile/rogue-daemon: a listing with ${what}',
         'hostile/rogue-daemon: names that come twice, or below a file',
         'hostile/rogue-daemon: a link in a listing is no way out',
-        'hostile/rogue-daemon: a hundred thousand entries: memory stays',
+        'hostile/listing: ${what} of very many entries',
+        'hostile/listing: a folder of very many names',
       ],
     },
     {

@@ -3,7 +3,7 @@
  *
  * kill −9 of client, daemon and both, up and down, as fast as the machine goes, a resume of 1 TiB, and a hundred
  * thousand files in one folder, on the disk of the temporary folder (TMPDIR chooses another); races of
- * every path operation, and a crowd of clients. Ends with 1 when anything is not as promised.
+ * every path operation, a crowd of clients, and the hostile tests at full length. Ends with 1 when anything is not as promised.
  */
 import { tmpdir } from 'node:os';
 import { MiB } from '../system/helpers/files.ts';
@@ -11,6 +11,7 @@ import { killMatrix, matrixLine, type Victim } from '../system/helpers/kill-matr
 import type { Direction } from '../system/helpers/proxy.ts';
 import { longCrowd, longRaces } from './attacks.ts';
 import { firstByte } from './first-byte.ts';
+import { longHostile } from './hostile.ts';
 import { manyFiles } from './many-files.ts';
 
 const defaultMiB = 1024;
@@ -50,5 +51,6 @@ console.log(await firstByte(tmpdir()));
 console.log(await manyFiles(tmpdir()));
 console.log(await longRaces());
 console.log(await longCrowd());
+console.log(await longHostile());
 console.log(isWell ? 'All is as promised.' : 'Not all is as promised.');
 process.exitCode = isWell ? 0 : 1;

@@ -157,6 +157,7 @@ export const results = (
   list(failures.map((each) => cat(u16(each.index), u16(each.failure), text(each.message))));
 export const error = (failure: number, message: Path = 'no'): Buffer =>
   cat(u16(failure), text(message));
+export const credit = (consumed: number): Buffer => u64(consumed);
 export const entriesPage = (entries: readonly Entry[], last = 1): Buffer =>
   cat(u8(last), list(entries.map(entry)));
 
@@ -207,7 +208,10 @@ export function readResults({ payload }: HeardFrame): { index: number; failure: 
   });
 }
 
-export function readEntries({ payload }: HeardFrame): { last: number; paths: string[] } {
+export function readEntries({ payload }: Pick<HeardFrame, 'payload'>): {
+  last: number;
+  paths: string[];
+} {
   const cursor = new Cursor(payload);
   const last = cursor.u8();
   const paths = cursor.list(() => {

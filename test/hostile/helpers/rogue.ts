@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import net from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { testToken } from '../../helpers/token.ts';
-import { type FerryResult, startFerry } from '../../system/helpers/ferry.ts';
+import { type FerryResult, type FerrySettings, startFerry } from '../../system/helpers/ferry.ts';
 import { type TempFolder, tempFolder } from '../../system/helpers/files.ts';
 import * as bodies from './bodies.ts';
 import { changes, pictureOf } from './ground.ts';
@@ -136,6 +136,7 @@ export class Visitor {
     answers: Answers,
     args: (url: (path?: string) => string) => readonly string[],
     json = true,
+    settings: FerrySettings = {},
   ): Promise<Visit> {
     const rogue = await Rogue.start(answers);
     await mkdir(this.target(), { recursive: true });
@@ -143,7 +144,7 @@ export class Visitor {
     const canary = await pictureOf(this.folder.at('canary'));
     const [command = '', ...rest] = args((path) => rogue.url(path));
     const always = json ? ['--json', '--retries', '0'] : ['--retries', '0'];
-    const ferry = startFerry([command, ...always, ...rest]);
+    const ferry = startFerry([command, ...always, ...rest], settings);
     let peakBytes = 0;
     const watch = setInterval(() => {
       void readFile(`/proc/${ferry.pid}/status`, 'utf8').then(

@@ -1,0 +1,118 @@
+/** THREATS: ten million entries, in a listing that the client reads, and in a folder that the daemon lists. */
+import { linkSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { Writable } from 'node:stream';
+import test from 'ava';
+import * as bodies from './helpers/bodies.ts';
+import { isWhole } from './helpers/cases.ts';
+import { Ground } from './helpers/ground.ts';
+import { type Answer, isFolder, Visitor } from './helpers/rogue.ts';
+import { frame, headerBytes } from './helpers/wire.ts';
+
+const MiB = 1024 * 1024;
+const inFlightBytes = 16 * MiB;
+const pageEntries = 1_000;
+const listed = isWhole ? 10_000_000 : 100_000;
+/** In memory each takes 250 bytes of the kernel's: a million are a quarter of a GiB. */
+const onDisk = isWhole ? 1_000_000 : 20_000;
+/** A whole window of entries may wait to be shown, half a million of them, however long the listing is. */
+const clientBytesMost = (isWhole ? 640 : 200) * MiB;
+
+let visitor: Visitor;
+let ground: Ground;
+test.before(async () => {
+  visitor = await Visitor.arrive();
+  ground = await Ground.start();
+});
+test.after.always(() => visitor.folder.remove());
+test.after.always(() => ground.end());
+
+/** A listing of so many entries, as fast as the client lets it; those of each thousand have the same names. */
+function endless(count: number, kind: number): Answer {
+  const entries = Array.from({ length: pageEntries }, (_, i) => ({ path: `entry-${i}`, kind }));
+  const pages = [0, 1].map((last) => bodies.entriesPage(entries, last));
+  return async (guest, { request }) => {
+    const [page, last] = pages.map((payload) => frame('entries', request, payload));
+    let [sent, consumed] = [0, 0];
+    for (let at = 0; at < count && !guest.isOver; at += pageEntries) {
+      const bytes = (at + pageEntries < count ? page : last) as Buffer;
+      sent += bytes.length - headerBytes;
+      while (sent - consumed > inFlightBytes) {
+        consumed = Number((await guest.next('credit')).payload.readBigUInt64LE());
+      }
+      if (guest.socket.write(bytes)) continue;
+      await new Promise<void>((resolve) => {
+        const go = (): void => {
+          guest.socket.off('drain', go).off('close', go);
+          resolve();
+        };
+        guest.socket.on('drain', go).on('close', go);
+      });
+    }
+  };
+}
+
+/** Counts lines, and keeps none. */
+class Lines extends Writable {
+  count = 0;
+
+  override _write(bytes: Buffer, _: BufferEncoding, done: () => void): void {
+    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) this.count += 1;
+    done();
+  }
+}
+
+for (const [what, words] of Object.entries({
+  'a listing': (url: string) => ['ls', url],
+  'a tree to list': (url: string) => ['ls', '-R', url],
+  'a tree to download': (url: string) => ['download', url, visitor.target()],
+})) {
+  test.serial(`${what} of very many entries: the client's memory stays`, async (t) => {
+    t.timeout(1_800_000);
+    const answers = { stat: isFolder, list: endless(listed, bodies.kinds.other) };
+    const output = new Lines();
+    const args = (url: (path?: string) => string): string[] => words(url('folder/'));
+    const { code, peakBytes } = await visitor.visits(t, answers, args, false, { output });
+    t.log(`${listed} entries, peak ${Math.round(peakBytes / MiB)} MiB`);
+    t.is(code, 0);
+    if (what !== 'a tree to download') t.is(output.count, listed);
+    t.true(peakBytes < clientBytesMost);
+  });
+}
+
+/** Names of one file: quick to make. */
+async function makeMany(): Promise<void> {
+  await mkdir(ground.served('many'));
+  const first = ground.served('many', '0');
+  await writeFile(first, '');
+  for (let i = 1; i < onDisk; i += 1) {
+    linkSync(first, ground.served('many', `${i}`));
+    if (i % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+test.serial('a folder of very many names: pages, and the daemon’s memory stays', async (t) => {
+  t.timeout(1_800_000);
+  await ground.stands(t, async () => {
+    await makeMany();
+    // One who stops reading costs no more than one who goes on.
+    const stopped = await ground.peer();
+    stopped.open('list', bodies.listing('', 1));
+    stopped.socket.pause();
+    const peer = await ground.peer();
+    const request = peer.open('list', bodies.listing('many'));
+    let [count, consumed] = [0, 0];
+    for (let isLast = false; !isLast; ) {
+      const { payload } = await peer.next('entries', request);
+      const { last, paths } = bodies.readEntries({ payload });
+      t.true(paths.length <= 1024 && payload.length <= 65_536);
+      count += paths.length;
+      consumed += payload.length;
+      peer.say('credit', 0, bodies.credit(consumed));
+      isLast = last === 1;
+    }
+    t.is(count, onDisk);
+    stopped.socket.resume();
+    await rm(ground.served('many'), { recursive: true });
+  });
+});
