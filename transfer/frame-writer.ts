@@ -92,25 +92,20 @@ export class FrameWriter {
 
   /** Writes chunks in portions that fit the peer's window; settles when slices may be reused. */
   async chunks(run: ChunkRun, mayWrite: () => boolean): Promise<void> {
-    const { request, indexes, slices, sums, onWritten } = run;
+    const { slices, onWritten } = run;
     const lengths = slices.map(({ length }) => length);
     const { limitBytes } = await this.#whenOpen();
+    const mostBytes = Math.min(limitBytes, transferLimits.sendRunBytes);
     for (let from = 0, to = 0; from < slices.length; from = to) {
       let bytes = 0;
       do {
         bytes += lengths[to] as number;
         to += 1;
-      } while (to < slices.length && bytes + (lengths[to] as number) <= limitBytes);
+      } while (to < slices.length && bytes + (lengths[to] as number) <= mostBytes);
       if (!(await this.#turn(bytes, mayWrite))) return;
       // What the socket holds may have left, whatever becomes of the connection.
       onWritten?.(bytes);
-      const part = {
-        request,
-        indexes: indexes.slice(from, to),
-        slices: slices.slice(from, to),
-        sums: sums.slice(from, to),
-      };
-      await this.#socketTime.during(this.#writeChunks(part));
+      await this.#socketTime.during(this.#put(framesOf(run, from, to)));
     }
   }
 
@@ -162,36 +157,6 @@ export class FrameWriter {
     return this.#window;
   }
 
-  /** Corked, headers and payloads leave in one system call. */
-  async #writeChunks({ request, indexes, slices, sums }: ChunkRun): Promise<void> {
-    const headers = new Uint8Array(slices.length * headerBytes);
-    const view = new DataView(headers.buffer);
-    this.wroteAtMs = performance.now();
-    await new Promise<void>((resolve, reject) => {
-      const written = (cause?: Error | null): void => {
-        if (cause) reject(this.#failure ?? writeFailed(cause));
-        else resolve();
-      };
-      this.#link.cork();
-      for (const [i, slice] of slices.entries()) {
-        const at = i * headerBytes;
-        const header = {
-          type: chunkCode,
-          flags: 0,
-          length: slice.length,
-          request,
-          index: indexes[i] as number,
-          checksum: sums[i] as bigint,
-        };
-        encodeHeader(header, headers, view, at);
-        this.#link.write(headers.subarray(at, at + headerBytes));
-        if (i === slices.length - 1) this.#link.write(slice, written);
-        else this.#link.write(slice);
-      }
-      this.#link.uncork();
-    });
-  }
-
   /** Waits until less than `queueBytes` are queued on the socket: who woke first may have filled it. */
   async #drain(queueBytes: number): Promise<void> {
     while (this.#failure === undefined && this.#link.writableLength >= queueBytes) {
@@ -212,6 +177,30 @@ export class FrameWriter {
       this.#link.once('close', go);
     });
   }
+}
+
+/** The chunks from `from` to before `to` in one piece: of small ones a copy costs less than a vector. */
+function framesOf(run: ChunkRun, from: number, to: number): Uint8Array {
+  const { request, indexes, slices, sums } = run;
+  const payloadBytes = slices.slice(from, to).reduce((sum, { length }) => sum + length, 0);
+  const bytes = Buffer.allocUnsafe((to - from) * headerBytes + payloadBytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let at = 0;
+  for (let i = from; i < to; i += 1) {
+    const payload = slices[i] as Uint8Array;
+    const header = {
+      type: chunkCode,
+      flags: 0,
+      length: payload.length,
+      request,
+      index: indexes[i] as number,
+      checksum: sums[i] as bigint,
+    };
+    encodeHeader(header, bytes, view, at);
+    bytes.set(payload, at + headerBytes);
+    at += headerBytes + payload.length;
+  }
+  return bytes;
 }
 
 function writeFailed(cause: Error): FerryError {

@@ -23,6 +23,8 @@ export const transferLimits = {
   sendBatches: 2,
   /** Content read and sent at a time when the pool has no room. */
   firstBatchBytes: 128 * KiB,
+  /** Content of small files that is copied together and sent at a time. */
+  sendRunBytes: 512 * KiB,
   /** Bytes queued on a socket before chunks wait for it to drain. */
   sendQueueBytes: 1 * MiB,
   /** The same for pages of listings and checksums. */
