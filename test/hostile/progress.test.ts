@@ -1,7 +1,9 @@
 /** THREATS, exhaustion: who has a token, and holds a request by what costs nothing. */
 import { writeFile } from 'node:fs/promises';
 import test from 'ava';
+import type { LogRecord } from '../system/helpers/daemon.ts';
 import { randomBytes } from '../system/helpers/files.ts';
+import { until } from '../system/helpers/wait.ts';
 import * as bodies from './helpers/bodies.ts';
 import { failures, inTurns, isRefused } from './helpers/cases.ts';
 import { fetchFile } from './helpers/dances.ts';
@@ -20,6 +22,34 @@ test.before(async () => {
   await writeFile(ground.served('file'), randomBytes('file', 3 * bodies.chunkBytes));
 });
 test.after.always(() => ground.end());
+
+test.serial('a download that nobody reads ends, and costs others nothing', async (t) => {
+  await ground.stands(
+    t,
+    async () => {
+      await writeFile(ground.served('large'), Buffer.alloc(24 * 1024 * 1024));
+      const peer = await ground.peer();
+      peer.write(frame('download', 1, bodies.download('large')));
+      await peer.next('offer', 1);
+      peer.write(frame('want', 1, bodies.want(1, [[0, 384]])));
+      await peer.next('chunk', 1);
+      peer.socket.pause();
+      const failedLine = (): LogRecord | undefined =>
+        ground.daemon.logs.find(({ event, path }) => event === 'failed' && path === 'large');
+      // It lives, and reads nothing.
+      const alive = setInterval(() => peer.write(frame('ping', 0, Buffer.alloc(8))), 1_000);
+      try {
+        await until('the daemon gives up', () => failedLine() !== undefined);
+      } finally {
+        clearInterval(alive);
+      }
+      peer.socket.resume();
+      t.is(failedLine()?.['failure'], 'timeout');
+      t.regex(String(failedLine()?.['reason']), /\(progressMs\)/);
+    },
+    { touches: ['large'] },
+  );
+});
 
 const size = 3 * bodies.chunkBytes;
 

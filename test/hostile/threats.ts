@@ -59,7 +59,11 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
     },
     {
       line: 'A reader that never reads its replies',
-      cases: ['daemon/serve: a listing nobody reads stops at the window'],
+      cases: [
+        'daemon/serve: a listing nobody reads stops at the window',
+        'hostile/limits: replyQueueBytes: who asks and never reads is closed',
+        'hostile/progress: a download that nobody reads ends',
+      ],
     },
     {
       line: 'Sizes 0, 1, 65,535, 65,536, 65,537, up and down',
@@ -102,7 +106,11 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
     },
     {
       line: 'A process that flips a directory and a symlink',
-      cases: ['transfer/local/containment: someone who flips a folder and a link'],
+      cases: [
+        'transfer/local/containment: someone who flips a folder and a link',
+        'system/races: a swapped folder does not lead out',
+        'system/held-paths: every path of a share is a held folder and one name',
+      ],
     },
   ],
   'Authentication, TLS, allow-list': [
@@ -115,13 +123,19 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
     },
     {
       line: 'Growing delays for the failures of one address; a valid proof clears them',
-      cases: ['hostile/authentication: each failure of an address waits longer'],
+      cases: [
+        'hostile/authentication: each failure of an address waits longer',
+        'daemon/penalties: the table is bounded',
+      ],
     },
     {
       line: 'A denied address, mapped forms, a malformed rule',
       cases: [
         'daemon/allow-list: IPv4 ranges, as plain arithmetic has it',
         'daemon/allow-list: a malformed rule is an error',
+        'system/config: an address that is not allowed is closed before a byte',
+        'system/config: with TLS, a denied address gets no handshake',
+        'system/config: check exits with 2 on whatever would stop a start',
       ],
     },
     {
@@ -149,6 +163,7 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
       cases: [
         'daemon/access: each scope allows its requests and no other',
         'daemon/access: a step outside of the prefix is refused',
+        'hostile/tokens: a token does what it allows',
       ],
     },
   ],
@@ -169,33 +184,71 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
     },
     {
       line: 'Fifty readers that stop reading during a download',
-      cases: ['daemon/serve: a listing nobody reads stops at the window'],
+      cases: ['system/limits: fifty readers that stop cost the daemon little'],
     },
     {
       line: 'Ten thousand offers without data',
       cases: ['daemon/uploads: offers without data reserve nothing and leave nothing'],
     },
-    { line: 'Large uploads under a memory limit', cases: ['system/memory: promise 6'] },
-    { line: 'A slow disk', cases: ['transfer/local/faults: '] },
+    {
+      line: 'Large uploads under a memory limit',
+      cases: ['system/memory: promise 6', 'system/limits: sixty-four uploads of 1 GB at once'],
+    },
+    { line: 'A slow disk', cases: ['system/slow-disk: one slow disk: another share'] },
   ],
   'Resume and crash': [
-    { line: 'kill -9 of either end', cases: ['system/kill: promise'] },
-    { line: 'Power loss', cases: ['system/durability: promise 1'] },
+    {
+      line: 'kill -9 of either end, and at every write, fsync and rename',
+      cases: ['system/kill: promise', 'system/crash: kill -9 at every'],
+    },
+    {
+      line: 'Power loss',
+      cases: [
+        'system/durability: promise 1',
+        'system/power-loss: ',
+        'transfer/local/crash-model: ',
+      ],
+    },
     {
       line: 'Journal cut, flipped, garbage, missing',
-      cases: ['transfer/local/partial: a journal cut anywhere', 'system/damage: promises 3 and 4'],
+      cases: [
+        'transfer/local/partial: a journal cut anywhere',
+        'transfer/local/partial: a journal of a version to come',
+        'system/damage: promises 3 and 4',
+      ],
     },
     {
       line: 'Staging data shortened, lengthened, flipped',
       cases: ['transfer/local/partial: shortened data', 'system/damage: a damaged partial'],
     },
     { line: 'The source changes', cases: ['system/source: promise 5'] },
-    { line: 'No space left', cases: ['system/errors: a full disk'] },
-    { line: 'SIGTERM, a second one', cases: ['system/daemon: the second signal ends it at once'] },
-    { line: 'Two daemons on one share', cases: ['system/daemon: one daemon a folder'] },
+    {
+      line: 'No space and no inodes left; read-only; EIO on read, write, fsync',
+      cases: [
+        'system/errors: a full disk',
+        'system/full-disk: no space left during a large file',
+        'system/full-disk: no inodes left during a page',
+        'system/errors: a read-only share',
+        'transfer/local/faults: every call that goes wrong',
+      ],
+    },
+    {
+      line: 'SIGTERM during ten transfers, a second one',
+      cases: [
+        'system/daemon: ${signal} during ${count} transfers: exit 0 within 10 s',
+        'system/daemon: the second signal ends it at once',
+      ],
+    },
+    {
+      line: 'Two daemons on one share; a stale lock',
+      cases: ['system/daemon: one daemon a folder; a lock that was left behind by kill -9'],
+    },
   ],
   Concurrency: [
-    { line: 'Two uploads to one name', cases: ['system/concurrency: two uploads to one name'] },
+    {
+      line: 'Two uploads to one name, one hundred rounds',
+      cases: ['system/concurrency: two uploads to one name at once, a hundred rounds'],
+    },
     {
       line: 'A takeover fences the older connection',
       cases: [
@@ -205,11 +258,17 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
     },
     {
       line: 'A download while its file is replaced',
-      cases: ['daemon/serve: a download while its file is replaced'],
+      cases: [
+        'daemon/serve: a download while its file is replaced',
+        'system/concurrency: what is downloaded while its file is replaced is one version',
+      ],
     },
     {
       line: 'Clients with random operations while connections are cut',
-      cases: ['daemon/serve: a client whose connections break all the time'],
+      cases: [
+        'daemon/serve: a client whose connections break all the time',
+        'system/crowd: 64 clients do random things while their connections are cut',
+      ],
     },
   ],
   'The client against a hostile daemon': [
@@ -247,6 +306,7 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
         'hostile/mutation: raw bits flipped, bytes dropped, cuts',
         'hostile/mutation: changed with right checks',
         'hostile/mutation: no validator was left out',
+        'hostile/tls-mutation: TLS mutated: ${session}',
       ],
     },
   ],

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { root } from '../helpers/root.ts';
 
-const files = ['mutation', 'listing'];
+const files = ['mutation', 'tls-mutation', 'listing'];
 
 /** Throws where one fails; gives a line that tells which were played. */
 export async function longHostile(): Promise<string> {

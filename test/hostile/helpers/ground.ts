@@ -117,7 +117,11 @@ export class Ground {
     await mkdir(folder.at('served'));
     await makeCanary(folder.at('canary'));
     const daemon = await startDaemon({ ...settings, folder: folder.at('served') });
-    const ground = new Ground(folder, daemon, await (await Peer.dial(daemon.port)).greet());
+    const { plain = true } = settings;
+    const neighbour = await (plain
+      ? (await Peer.dial(daemon.port)).greet()
+      : Peer.dialSecure(daemon.port));
+    const ground = new Ground(folder, daemon, neighbour);
     await ground.#warm();
     return ground;
   }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
+import tls from 'node:tls';
 import { testToken } from '../../helpers/token.ts';
 import { type Failure, newId, readError } from './bodies.ts';
 import { proof, tokenBytes, tokenId } from './token.ts';
@@ -91,6 +92,24 @@ export class Peer {
       socket.once('error', reject);
     });
     return peer;
+  }
+
+  /** Connects with TLS, greets and proves the token. */
+  static async dialSecure(port: number): Promise<Peer> {
+    const ALPNProtocols = ['chunkferry/1'];
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port,
+      ALPNProtocols,
+      rejectUnauthorized: false,
+    });
+    const peer = new Peer(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('secureConnect', resolve);
+      socket.once('error', reject);
+    });
+    const exporter = socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0));
+    return await peer.greet({ exporter, binding: 'exporter' });
   }
 
   get isOver(): boolean {

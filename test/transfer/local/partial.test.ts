@@ -111,7 +111,20 @@ test('garbage after a journal is cut off before anything is appended', async (t)
   await finish(t, left, sink);
 });
 
+/** A header as the next version may write it, with its check: the version follows the magic. */
+function laterHeader(): Buffer {
+  const header = Buffer.from(
+    encodeRecord({ type: 'header', path: 'f', chunkBytes, identity: offer.identity }),
+  );
+  const magic = 'chunkferry journal\n';
+  header.writeUInt16LE(3, header.indexOf(magic) + magic.length);
+  const checked = header.subarray(0, -4);
+  header.writeUInt32LE(Number(checksum(checked) & 0xffff_ffffn), checked.length);
+  return header;
+}
+
 for (const [name, journal] of Object.entries({
+  'a journal of a version to come': laterHeader(),
   'garbage in place of a journal': Buffer.alloc(300, 0x5a),
   'an empty journal': Buffer.alloc(0),
   'a journal of another path': Buffer.from(
