@@ -22,10 +22,8 @@ test.after.always(() => ground.end());
 test.after.always(() => state.remove());
 
 async function tokenWith(name: string, ...allowed: string[]): Promise<Buffer> {
-  const { code, stdout } = await runFerryd([
-    ...['token', 'add', name, '--state', state.path],
-    ...allowed,
-  ]);
+  const add = ['token', 'add', name, '--state', state.path];
+  const { code, stdout } = await runFerryd([...add, ...allowed]);
   if (code !== 0) throw new Error(`ferryd token add ended with ${code}.`);
   return tokenBytes(stdout.trim());
 }
