@@ -18,7 +18,13 @@ export async function inTurns<T>(
 ): Promise<void> {
   const left = [...items];
   const worker = async (): Promise<void> => {
-    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+    for (let item = left.shift(); item !== undefined; item = left.shift()) {
+      await work(item).catch((error: unknown) => {
+        // One failure is enough: the others end with what they are at.
+        left.length = 0;
+        throw error;
+      });
+    }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
 }

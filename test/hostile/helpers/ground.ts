@@ -164,7 +164,16 @@ export class Ground {
     const healthy = new HalfUpload(this.#neighbour, 'neighbour', content, smallChunk);
     await healthy.begin();
     const pulse = setInterval(() => healthy.step(), stepMs);
-    await attack().finally(() => clearInterval(pulse));
+    try {
+      await attack();
+    } catch (error) {
+      // What it left must not fail the tests that follow.
+      for (const { socket } of this.#peers.splice(0)) socket.destroy();
+      await healthy.finish().catch(() => undefined);
+      throw error;
+    } finally {
+      clearInterval(pulse);
+    }
     await healthy.finish();
     t.true(content.equals(await readFile(this.served('neighbour'))), 'O3 the healthy transfer');
     await Promise.all(this.#peers.map((peer) => peer.leave()));
@@ -243,7 +252,8 @@ export class Ground {
 
   /** Stops the daemon, which must end well. */
   async end(): Promise<void> {
-    await this.#neighbour.leave();
+    // A test that failed leaves peers behind, who would keep this process alive.
+    for (const { socket } of [this.#neighbour, ...this.#peers]) socket.destroy();
     const { code } = await this.daemon.stop();
     await this.folder.remove();
     if (code !== 0) throw new Error(`ferryd ended with ${code}.`);

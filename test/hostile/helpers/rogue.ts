@@ -139,6 +139,7 @@ export class Visitor {
     settings: FerrySettings = {},
   ): Promise<Visit> {
     const rogue = await Rogue.start(answers);
+    t.teardown(() => rogue.close());
     await mkdir(this.target(), { recursive: true });
     const before = await pictureOf(this.target());
     const canary = await pictureOf(this.folder.at('canary'));
