@@ -34,6 +34,7 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
   const secured = secure?.dialSecure(remote, options.credentials, onreadInto(input, true));
   const socket = secured ?? dialPlain(remote, input);
   input.onResume = () => socket.resume();
+  socket.once('close', () => input.closed());
   socket.setNoDelay(true);
   const abort = (): void => void socket.destroy(options.signal?.reason as Error);
   options.signal?.addEventListener('abort', abort);

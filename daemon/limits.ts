@@ -116,7 +116,7 @@ export const limitTable = {
   ),
   transferBufferBytes: bytes(
     transferLimits.transferBufferBytes,
-    'read and send buffers of all connections, beyond 128 KiB of each, and of each download',
+    'read and send buffers of all connections; a little for each is there without room, too',
     0,
     4 * GiB,
   ),

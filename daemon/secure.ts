@@ -3,8 +3,6 @@ import type net from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { alpnName, channelOf } from '../transfer/channel.ts';
 import type { Channel } from '../transfer/handshake.ts';
-import type { InputBuffer } from '../transfer/input-buffer.ts';
-import { readInto } from '../transfer/read-into.ts';
 import type { Identity } from './certificate.ts';
 
 /**
@@ -14,7 +12,6 @@ import type { Identity } from './certificate.ts';
 export function secure(
   accepted: net.Socket,
   { context }: Identity,
-  input: InputBuffer,
   onSecure: (link: TLSSocket, channel: Channel) => void,
 ): void {
   const link = new TLSSocket(accepted, {
@@ -33,6 +30,5 @@ export function secure(
       return;
     }
     onSecure(link, channelOf(link));
-    readInto(input, link);
   });
 }

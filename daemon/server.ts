@@ -1,15 +1,15 @@
 /** Listens, and makes a connection of each socket that is let in. */
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
-import type { Duplex } from 'node:stream';
 import { type FailureName, FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { ToldLimits } from '../protocol/frames/connection.ts';
 import { limits as fixed } from '../protocol/limits.ts';
+import { bufferPool } from '../transfer/buffer-pool.ts';
 import { unbound } from '../transfer/channel.ts';
 import { Connection } from '../transfer/connection.ts';
 import { newHello } from '../transfer/greeting.ts';
 import type { Channel, Verifier } from '../transfer/handshake.ts';
-import { bufferPool, InputBuffer } from '../transfer/input-buffer.ts';
+import { InputBuffer } from '../transfer/input-buffer.ts';
 import { readInto } from '../transfer/read-into.ts';
 import type { AllowList } from './allow-list.ts';
 import type { Identity } from './certificate.ts';
@@ -117,8 +117,7 @@ export class Server {
       return;
     }
     socket.setNoDelay(true);
-    const input = new InputBuffer();
-    const greet = (link: Duplex, channel: Channel): void => {
+    const greet = (link: net.Socket, channel: Channel): void => {
       // The rules may have changed during the handshake.
       if (!this.allows(address)) {
         link.destroy();
@@ -127,13 +126,12 @@ export class Server {
       end = () => link.destroy();
       const spentMs = performance.now() - startedAtMs;
       const verifier = this.#doorkeeper.verifier(channel, address, place);
-      this.#greet(link, input, verifier, address, spentMs);
+      this.#greet(link, verifier, address, spentMs);
     };
     const { identity } = this.#options;
     if (identity === undefined) {
       socket.once('close', () => place.leave());
       greet(socket, unbound);
-      readInto(input, socket);
       return;
     }
     const deadline = setTimeout(() => socket.destroy(), this.#limits.greetingMs);
@@ -141,19 +139,14 @@ export class Server {
       clearTimeout(deadline);
       place.leave();
     });
-    secure(socket, identity, input, (link, channel) => {
+    secure(socket, identity, (link, channel) => {
       clearTimeout(deadline);
       greet(link, channel);
     });
   }
 
-  #greet(
-    link: Duplex,
-    input: InputBuffer,
-    verifier: Verifier,
-    address: string,
-    spentMs: number,
-  ): void {
+  #greet(link: net.Socket, verifier: Verifier, address: string, spentMs: number): void {
+    const input = new InputBuffer();
     const { greetingBytes, greetingMs, progressMs, workingMs, replyQueueBytes } = this.#limits;
     const connection = new Connection(link, input, {
       side: 'daemon',
@@ -184,6 +177,7 @@ export class Server {
       this.#guests.delete(guest);
       this.#tellEnd(guest, error);
     });
+    readInto(input, link);
   }
 
   /** An end for which the peer is to blame is worth a line; that of who was refused has one. */

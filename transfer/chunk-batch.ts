@@ -18,14 +18,18 @@ export class ChunkBatch {
   readonly #view: DataView;
   /** Where payloads go. */
   readonly #places: Uint8Array[] = [];
+  /** Nothing of it leaves any more: it does not wait for its reader. */
+  isDropped = false;
+  #hasBegun = false;
   /** Of all the payloads that it carries now. */
   #payloadBytes = 0;
 
-  constructor(chunkBytes: number, capacity: number) {
+  /** `memory` is of `bytesFor` bytes. */
+  constructor(chunkBytes: number, capacity: number, memory: ArrayBuffer) {
     this.capacity = capacity;
     this.#chunkBytes = chunkBytes;
-    this.#bytes = Buffer.allocUnsafeSlow(ChunkBatch.bytesFor(chunkBytes, capacity));
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#bytes = Buffer.from(memory);
+    this.#view = new DataView(memory);
     for (let i = 0; i < capacity; i += 1) {
       const at = this.#frameAt(i) + headerBytes;
       this.#places.push(this.#bytes.subarray(at, at + chunkBytes));
@@ -39,6 +43,11 @@ export class ChunkBatch {
 
   #frameAt(chunk: number): number {
     return chunk * (headerBytes + this.#chunkBytes);
+  }
+
+  /** Whether a part of what it carries now was handed out. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
   /** Chunks that it carries now. */
@@ -82,6 +91,7 @@ export class ChunkBatch {
    */
   seal(request: number, first: number, bytes: number, checksums = true): void {
     this.#payloadBytes = bytes;
+    this.#hasBegun = false;
     this.sums.length = 0;
     for (const payload of this.#placesOf(bytes)) {
       const i = this.sums.length;
@@ -108,6 +118,7 @@ export class ChunkBatch {
   /** The frames of the chunks from `from` to before `to`. */
   frames(from: number, to: number): Uint8Array {
     const start = this.#frameAt(from);
+    this.#hasBegun = true;
     return this.#bytes.subarray(
       start,
       start + (to - from) * headerBytes + this.payloadBytes(from, to),

@@ -116,7 +116,7 @@ export class FrameWriter {
       do to += 1;
       while (to < batch.chunks && batch.payloadBytes(from, to + 1) <= limitBytes);
       const bytes = batch.payloadBytes(from, to);
-      if (!(await this.#turn(bytes, mayWrite))) return;
+      if (!(await this.#turn(bytes, () => !batch.isDropped && mayWrite()))) return;
       // What the socket holds may have left, whatever becomes of the connection.
       onWritten(bytes);
       await this.#socketTime.during(this.#put(batch.frames(from, to)));

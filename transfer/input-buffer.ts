@@ -7,64 +7,34 @@
  * block is kept in reserve: when it becomes the current one, reading pauses with its space already
  * handed out, because Node asks where the next bytes shall go at the end of a read, not before one.
  */
+import { type BufferPool, bufferPool } from './buffer-pool.ts';
 import { transferLimits } from './limits.ts';
 
 /** More than so many records at once: larger blocks will help. */
 const busyRecords = 4;
 
-/** Memory that all buffers of the process share. */
-export class BufferPool {
-  #bytes: number;
-  /** Below 0 when the pool became smaller than what is in use. */
-  #freeBytes: number;
-
-  constructor(bytes: number = transferLimits.transferBufferBytes) {
-    this.#bytes = bytes;
-    this.#freeBytes = bytes;
-  }
-
-  resize(bytes: number): void {
-    this.#freeBytes += bytes - this.#bytes;
-    this.#bytes = bytes;
-  }
-
-  /** Whether there was room; then give it back. */
-  take(bytes: number): boolean {
-    if (bytes > this.#freeBytes) return false;
-    this.#freeBytes -= bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#freeBytes += bytes;
-  }
-}
-
-export const bufferPool: BufferPool = new BufferPool();
-
 /** One block; `start` to `end` is what was read and not yet parsed. */
 export class Block {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;
-  readonly pooled: boolean;
   start = 0;
   end = 0;
   pins = 0;
 
-  constructor(size: number, pooled: boolean) {
+  constructor(memory: ArrayBuffer) {
     // No Buffer: its slice() is a view, and what is kept must be a copy.
-    this.bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
-    this.view = new DataView(this.bytes.buffer);
-    this.pooled = pooled;
+    this.bytes = new Uint8Array(memory);
+    this.view = new DataView(memory);
   }
 }
 
 export class InputBuffer {
   readonly #pool: BufferPool;
-  #blocks: Block[] = [new Block(transferLimits.firstBlockBytes, false)];
-  #current = this.#blocks[0] as Block;
+  #blocks: Block[];
+  #current: Block;
   #paused = false;
   #released = false;
+  #closed = false;
   /** What was gathered is parsed then. */
   #soon: NodeJS.Immediate | undefined;
   #gatheredBytes = 0;
@@ -75,6 +45,8 @@ export class InputBuffer {
 
   constructor(pool: BufferPool = bufferPool) {
     this.#pool = pool;
+    this.#current = new Block(pool.takeLeast(transferLimits.firstBlockBytes));
+    this.#blocks = [this.#current];
   }
 
   /** Whether reading waits for a write of ours, so that the peer's silence means nothing. */
@@ -150,20 +122,37 @@ export class InputBuffer {
 
   unpin(block: Block): void {
     block.pins -= 1;
-    if (block.pins > 0 || this.#released) return;
-    if (this.#paused && !this.#mustWait()) {
+    if (block.pins > 0) return;
+    if (this.#released) this.#giveBack();
+    else if (this.#paused && !this.#mustWait()) {
       this.#paused = false;
       this.onResume();
     }
   }
 
-  /** Gives the memory back; views handed out stay valid as long as somebody holds them. */
+  /** Nothing more is parsed: gives the memory back, what is pinned when it is let go of. */
   release(): void {
     if (this.#released) return;
     this.#released = true;
     clearImmediate(this.#soon);
-    for (const block of this.#blocks) if (block.pooled) this.#pool.give(block.bytes.length);
-    this.#blocks = [];
+    this.#giveBack();
+  }
+
+  /** The link is closed, so that it cannot read into the current block any more. */
+  closed(): void {
+    this.#closed = true;
+    this.release();
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    this.#drop((block) => block.pins === 0 && (this.#closed || block !== this.#current));
+  }
+
+  #drop(isDropped: (block: Block) => boolean): void {
+    const dropped = this.#blocks.filter((block) => isDropped(block));
+    this.#blocks = this.#blocks.filter((block) => !dropped.includes(block));
+    for (const { bytes } of dropped) this.#pool.give(bytes.buffer);
   }
 
   #isFree(block: Block): boolean {
@@ -174,32 +163,28 @@ export class InputBuffer {
     const { pins, bytes, end } = this.#current;
     const others = this.#blocks.filter((block) => block !== this.#current);
     // Large frames add blocks while small ones are free: those that wait for a write count, too.
-    if (others.filter((block) => block.pins > 0).length >= transferLimits.blocks - 1) return true;
+    const { blocks, leastBlocks, blockBytes } = transferLimits;
+    const hasRoom = this.#blocks.some((block) => block.bytes.length >= blockBytes);
+    const mostPinned = (hasRoom ? blocks : leastBlocks) - 1;
+    if (others.filter((block) => block.pins > 0).length >= mostPinned) return true;
     if (others.some((block) => block.pins === 0)) return false;
     // Alone, a block that nobody pins can go on as it is.
     return pins > 0 ? true : this.#blocks.length > 1 || end === bytes.length;
-  }
-
-  #add(size: number, pooled: boolean): void {
-    this.#blocks.push(new Block(size, pooled));
   }
 
   /** A read filled the whole space: more is waiting, so larger blocks will help. */
   #grow(): void {
     const { blockBytes, blocks } = transferLimits;
     const large = this.#blocks.filter(({ bytes }) => bytes.length >= blockBytes).length;
-    if (large < blocks && this.#pool.take(blockBytes)) this.#add(blockBytes, true);
+    const memory = large < blocks ? this.#pool.take(blockBytes) : undefined;
+    if (memory !== undefined) this.#blocks.push(new Block(memory));
     else if (large >= blocks) this.#dropSmall();
   }
 
   /** A small block among large ones would take its turn, and make small reads and writes. */
   #dropSmall(): void {
     const { blockBytes } = transferLimits;
-    this.#blocks = this.#blocks.filter((block) => {
-      if (block.bytes.length >= blockBytes || !this.#isFree(block)) return true;
-      if (block.pooled) this.#pool.give(block.bytes.length);
-      return false;
-    });
+    this.#drop((block) => block.bytes.length < blockBytes && this.#isFree(block));
   }
 
   /** Sees to it that the frame under way fits behind the current block's start. */
@@ -226,9 +211,12 @@ export class InputBuffer {
       .filter((block) => this.#isFree(block) && block.bytes.length >= leastBytes)
       .sort((a, b) => b.bytes.length - a.bytes.length)[0];
     if (free !== undefined) return free;
-    const size = Math.max(leastBytes, transferLimits.firstBlockBytes);
-    this.#add(size, this.#pool.take(size));
-    return this.#blocks.at(-1) as Block;
+    // Of few sizes: memory of another one could not be used again.
+    const { firstBlockBytes } = transferLimits;
+    const size = Math.ceil(leastBytes / firstBlockBytes) * firstBlockBytes;
+    const made = new Block(this.#pool.takeLeast(size));
+    this.#blocks.push(made);
+    return made;
   }
 
   #move(from: Block, to: Block): void {

@@ -4,27 +4,33 @@ const MiB = 1024 * KiB;
 const second = 1000;
 
 export const transferLimits = {
-  /** Read and send buffers of all connections of the process together. */
-  transferBufferBytes: 32 * MiB,
+  /** Read and send buffers of all connections together; the least of each is had beyond it. */
+  transferBufferBytes: 16 * MiB,
   /** What a connection reads into from the start; it always has this much. */
   firstBlockBytes: 128 * KiB,
   /** What it grows by while data flows and the pool has room. */
   blockBytes: 672 * KiB,
   /** Blocks of one connection: one being filled, one being written, one in reserve. */
   blocks: 3,
+  /** The same while the pool has no room: one being filled, one being written. */
+  leastBlocks: 2,
   /** A TLS record holds no more (RFC 8446, section 5.1). */
   recordBytes: 16 * KiB,
   /** So much that arrived is worth a write at once; less waits a little for more. */
   writeBytes: 512 * KiB,
   writeMs: 10,
-  /** Content read and sent at a time, while the pool has room. */
+  /** Content read and sent at a time, while the pool has room and the reader reads. */
   sendBatchBytes: 1 * MiB,
   /** Such batches under way in one transfer: one being read, one being sent. */
   sendBatches: 2,
-  /** Content read and sent at a time when the pool has no room. */
+  /** Content read and sent at a time otherwise, and at first. */
   firstBatchBytes: 128 * KiB,
   /** Content of small files that is copied together and sent at a time. */
   sendRunBytes: 512 * KiB,
+  /** A batch that its reader took within this time is followed by a large one. */
+  quickMs: 100,
+  /** What has waited for its reader this long is dropped, and read again when it goes on. */
+  stallMs: 1 * second,
   /** Bytes queued on a socket before chunks wait for it to drain. */
   sendQueueBytes: 1 * MiB,
   /** The same for pages of listings and checksums. */

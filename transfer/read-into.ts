@@ -27,6 +27,7 @@ export function onreadInto(input: InputBuffer, inRecords: boolean): OnRead {
 /** Reads `socket` into `input` from now on; nothing of it may have been read before. */
 export function readInto(input: InputBuffer, socket: net.Socket & { encrypted?: boolean }): void {
   input.onResume = () => socket.resume();
+  socket.once('close', () => input.closed());
   if (!setOnread(socket, onreadInto(input, socket.encrypted === true))) {
     socket.on('data', (bytes: Uint8Array) => {
       if (!input.push(bytes)) socket.pause();

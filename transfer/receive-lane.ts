@@ -140,7 +140,10 @@ export class ReceiveLane implements Listener {
   /** What comes soon, or while a write is under way, forms the next one: small ones cost as much. */
   onReadEnd(): void {
     if (this.#run === undefined || this.#writes > 0) return;
-    if (this.#run.bytes >= transferLimits.writeBytes) this.#flush();
+    // A small block has no room for more, and reading may have to wait for it.
+    const roomBytes = this.#run.block.bytes.length;
+    const { writeBytes } = transferLimits;
+    if (this.#run.bytes >= (roomBytes < writeBytes ? roomBytes / 2 : writeBytes)) this.#flush();
     else this.#soon ??= setTimeout(() => this.#flush(), transferLimits.writeMs);
   }
 

@@ -5,12 +5,12 @@ import type { Complete, Working } from '../protocol/frames/transfer.ts';
 import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits, segmentBytes } from '../protocol/limits.ts';
 import { type Range, RangeSet, unbounded } from '../protocol/ranges.ts';
-import { ChunkBatch } from './chunk-batch.ts';
+import type { ChunkBatch } from './chunk-batch.ts';
 import { Demand } from './demand.ts';
-import { bufferPool } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Request } from './request.ts';
 import type { Sending } from './send.ts';
+import { SendBatches } from './send-batches.ts';
 import { sha256Of } from './sha256.ts';
 import { Signal } from './signal.ts';
 import { sourceChanged } from './source-changed.ts';
@@ -27,9 +27,9 @@ export class SendLane {
   readonly #wanted = new RangeSet();
   readonly #wake = new Signal();
   readonly #compareWake = new Signal();
-  /** Batches that wait to be filled. */
-  readonly #free: ChunkBatch[] = [];
-  #pooledBytes = 0;
+  readonly #batches: SendBatches;
+  /** Content that its rate and quota let pass, and that was dropped before it left. */
+  #passedBytes = 0;
   /** Settles when the batch begun last has left: batches leave in the order of the file. */
   #before: Promise<void> = Promise.resolve();
   #jobs: CompareJob[] = [];
@@ -47,6 +47,7 @@ export class SendLane {
   constructor(sending: Sending, request: Request) {
     this.#sending = sending;
     this.#request = request;
+    this.#batches = new SendBatches(sending, request.carrier);
   }
 
   get #over(): boolean {
@@ -58,35 +59,15 @@ export class SendLane {
       onFrame: (frame, bulkBytes) => this.#hear(frame, bulkBytes),
       onFailed: (error) => this.#fail(error),
     });
-    this.#makeBatches();
     try {
       await Promise.all([this.#sendLoop(), this.#compareLoop()]);
     } finally {
-      bufferPool.give(this.#pooledBytes);
+      this.#batches.close();
     }
     if (this.#failure !== undefined) throw this.#failure;
     const complete = this.#complete as Complete;
     if (complete.outcome === 'stored') await this.#checkStored(complete);
     return complete;
-  }
-
-  /** One small batch is always there; large ones while the pool has room, no more than the file needs. */
-  #makeBatches(): void {
-    const { source, options, chunks } = this.#sending;
-    const { sendBatches, firstBatchBytes } = transferLimits;
-    const { batchBytes = transferLimits.sendBatchBytes } = options;
-    const chunksIn = (bytes: number): number =>
-      Math.min(chunks, Math.max(1, Math.floor(bytes / options.chunkBytes)));
-    const capacity = chunksIn(batchBytes);
-    const bytes = ChunkBatch.bytesFor(options.chunkBytes, capacity);
-    const most = source.rewindable ? Math.min(sendBatches, Math.ceil(chunks / capacity)) : 1;
-    while (this.#free.length < most && bufferPool.take(bytes)) {
-      this.#pooledBytes += bytes;
-      this.#free.push(new ChunkBatch(options.chunkBytes, capacity));
-    }
-    if (this.#free.length === 0 && chunks > 0) {
-      this.#free.push(new ChunkBatch(options.chunkBytes, chunksIn(firstBatchBytes)));
-    }
   }
 
   #fail(error: unknown): void {
@@ -170,7 +151,8 @@ export class SendLane {
   async #sendLoop(): Promise<void> {
     try {
       while (!this.#over) {
-        if (!this.#wanted.empty && this.#free.length > 0) this.#startBatch();
+        const batch = this.#wanted.empty ? undefined : this.#batches.take();
+        if (batch !== undefined) this.#startBatch(batch);
         else if (this.#owesEnd()) await this.#sayEnd();
         else await this.#wake.wait();
       }
@@ -183,31 +165,56 @@ export class SendLane {
     return this.#wanted.empty && this.#underWay === 0 && this.#round > this.#endedRound;
   }
 
-  #startBatch(): void {
-    const batch = this.#free.pop() as ChunkBatch;
+  #startBatch(batch: ChunkBatch): void {
     const range = this.#wanted.takeFirst(batch.capacity) as Range;
+    let waitedMs = 0;
     this.#underWay += 1;
     this.#before = this.#sendBatch(range, batch, this.#before)
+      .then((ms) => void (waitedMs = ms))
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#underWay -= 1;
-        this.#free.push(batch);
+        this.#batches.giveBack(batch, waitedMs);
         this.#wake.notify();
       });
   }
 
-  /** Reads at once, and sends after what came `before`. */
-  async #sendBatch(range: Range, batch: ChunkBatch, before: Promise<void>): Promise<void> {
+  /** Reads at once, and sends after what came `before`; gives how long the reader took. */
+  async #sendBatch(range: Range, batch: ChunkBatch, before: Promise<void>): Promise<number> {
     const { options } = this.#sending;
     const bytes = await this.#read(batch, range);
     batch.seal(this.#request.id, range.start, bytes, options.checksums);
     this.#sending.hash(range.start * options.chunkBytes, batch.payloads());
-    await before;
-    if (bytes > 0) await options.pass?.(bytes);
-    let repeats = this.#sending.leaving(range.start, batch.sums);
+    const stalled = setTimeout(() => this.#batches.dropWaiting(batch), transferLimits.stallMs);
+    try {
+      await before;
+      await this.#pass(bytes);
+      const startedAtMs = performance.now();
+      if (!batch.isDropped) await this.#say(range, batch);
+      if (batch.isDropped) {
+        this.#passedBytes += bytes;
+        this.#wanted.add(range.start, range.end);
+      }
+      return performance.now() - startedAtMs;
+    } finally {
+      clearTimeout(stalled);
+    }
+  }
+
+  async #pass(bytes: number): Promise<void> {
+    const passed = Math.min(bytes, this.#passedBytes);
+    this.#passedBytes -= passed;
+    if (bytes > passed) await this.#sending.options.pass?.(bytes - passed);
+  }
+
+  async #say(range: Range, batch: ChunkBatch): Promise<void> {
+    let isFirst = true;
     await this.#request.sayBatch(batch, (written) => {
-      options.onSent?.(written, repeats);
-      repeats = 0;
+      this.#sending.options.onSent?.(
+        written,
+        isFirst ? this.#sending.leaving(range.start, batch.sums) : 0,
+      );
+      isFirst = false;
     });
   }
 

@@ -63,6 +63,8 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
         'daemon/serve: a listing nobody reads stops at the window',
         'hostile/limits: replyQueueBytes: who asks and never reads is closed',
         'hostile/progress: a download that nobody reads ends',
+        'hostile/exhaustion: who asks without end and never reads the answers is cut off',
+        'hostile/exhaustion: listings that nobody reads stop at the window',
       ],
     },
     {
@@ -184,11 +186,18 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
     },
     {
       line: 'Fifty readers that stop reading during a download',
-      cases: ['system/limits: fifty readers that stop cost the daemon little'],
+      cases: [
+        'system/limits: fifty readers that stop cost the daemon little',
+        'hostile/exhaustion: readers that read nothing of a download hold two chunks each',
+        'hostile/exhaustion: readers that stop reading during a download shrink',
+      ],
     },
     {
       line: 'Ten thousand offers without data',
-      cases: ['daemon/uploads: offers without data reserve nothing and leave nothing'],
+      cases: [
+        'hostile/exhaustion: a thousand offers of the greatest size reserve and leave nothing',
+        'daemon/uploads: offers without data reserve nothing and leave nothing',
+      ],
     },
     {
       line: 'Large uploads under a memory limit',

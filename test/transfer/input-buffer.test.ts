@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { type Block, BufferPool, InputBuffer } from '../../transfer/input-buffer.ts';
+import { BufferPool } from '../../transfer/buffer-pool.ts';
+import { type Block, InputBuffer } from '../../transfer/input-buffer.ts';
 import { transferLimits } from '../../transfer/limits.ts';
 import { randomFrom } from './helpers/link.ts';
 
@@ -251,21 +252,39 @@ test('large frames that are never let go are bounded too, after small ones made 
   t.true(reader.held.length <= 3, `${reader.held.length}`);
 });
 
-test('what was taken from the pool is given back when the buffer is released', (t) => {
-  const { blockBytes } = transferLimits;
-  const pool = new BufferPool(2 * blockBytes);
+test('what was taken from the pool is given back when nobody can touch it any more', (t) => {
+  const { blockBytes, firstBlockBytes } = transferLimits;
+  const poolBytes = firstBlockBytes + 2 * blockBytes;
+  const pool = new BufferPool(poolBytes);
   const { reader } = readUntilPaused(65_536, pool);
-  t.false(pool.take(2 * blockBytes), 'the reader holds some of it');
+  t.is(pool.take(2 * blockBytes), undefined, 'the reader holds some of it');
   reader.input.release();
   reader.input.release();
-  t.true(pool.take(2 * blockBytes));
-  t.false(pool.take(1), 'and no more was given back than was taken');
+  t.is(pool.take(2 * blockBytes), undefined, 'what it holds is pinned');
+  while (reader.held.length > 0) t.true(reader.letGo(0));
+  t.is(pool.take(poolBytes), undefined, 'the link may still read into a block');
+  reader.input.closed();
+  reader.input.closed();
+  const all = pool.take(poolBytes) as ArrayBuffer;
+  t.is(all.byteLength, poolBytes);
+  t.is(pool.take(1), undefined, 'and no more was given back than was taken');
 });
 
 test('views that were handed out stay as they are after the release', (t) => {
-  const { reader } = readUntilPaused(10_000, new BufferPool());
-  reader.input.release();
+  const pool = new BufferPool();
+  const { reader } = readUntilPaused(10_000, pool);
+  reader.input.closed();
   t.true(reader.held.length > 5);
-  while (reader.held.length > 0) t.true(reader.letGo(0));
+  // Whoever gets the memory next writes into it.
+  const { firstBlockBytes, blockBytes } = transferLimits;
+  const scribble = (): void => {
+    for (const bytes of [firstBlockBytes, blockBytes, blockBytes, blockBytes]) {
+      new Uint8Array(pool.takeLeast(bytes)).fill(255);
+    }
+  };
+  while (reader.held.length > 0) {
+    scribble();
+    t.true(reader.letGo(0));
+  }
   t.is(reader.resumed, 0, 'nobody is woken after the release');
 });

@@ -44,7 +44,7 @@ class Notes implements Carrier {
   }
 
   pin(): Block {
-    return new Block(1, false);
+    return new Block(new ArrayBuffer(1));
   }
 
   unpin(): void {

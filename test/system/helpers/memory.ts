@@ -1,11 +1,20 @@
 /** What a process keeps in memory, by the kernel's own account. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /** The most that it ever had, or since `forgetPeak`; NaN where the process is gone. */
 export function peakOf(pid: number): number {
+  return statusOf(pid, 'VmHWM');
+}
+
+/** What it has now; NaN where the process is gone, or the system tells nothing. */
+export function residentOf(pid: number): number {
+  return existsSync(`/proc/${pid}/status`) ? statusOf(pid, 'VmRSS') : Number.NaN;
+}
+
+function statusOf(pid: number, name: string): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
+  return 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
 }
 
 /** Makes the peak begin anew. */

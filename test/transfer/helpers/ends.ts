@@ -22,10 +22,11 @@ import {
 import { encodeHeader, headerBytes } from '../../../protocol/header.ts';
 import { encodePreamble, preambleBytes, versions } from '../../../protocol/preamble.ts';
 import { type Credential, credentialOf, proofOf } from '../../../transfer/authentication.ts';
+import { BufferPool } from '../../../transfer/buffer-pool.ts';
 import { unbound } from '../../../transfer/channel.ts';
 import { Connection, type ConnectionOptions } from '../../../transfer/connection.ts';
 import { newHello } from '../../../transfer/greeting.ts';
-import { BufferPool, InputBuffer } from '../../../transfer/input-buffer.ts';
+import { InputBuffer } from '../../../transfer/input-buffer.ts';
 import { MemoryStorage } from '../../../transfer/memory-storage.ts';
 import type { Storage } from '../../../transfer/storage.ts';
 import { type Link, type LinkOptions, newLink } from './link.ts';
@@ -47,6 +48,7 @@ export function connectionOf(
   opened.add(connection);
   void connection.closed.then(() => opened.delete(connection));
   input.onResume = () => stream.resume();
+  stream.once('close', () => input.closed());
   stream.on('data', (bytes: Uint8Array) => {
     if (!input.push(bytes)) stream.pause();
   });

@@ -1,0 +1,144 @@
+/** THREATS, exhaustion: peers with a valid token that ask for much, and take or give little. */
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { open, readdir, stat } from 'node:fs/promises';
+import test from 'ava';
+import { residentOf } from '../system/helpers/memory.ts';
+import { until } from '../system/helpers/wait.ts';
+import * as bodies from './helpers/bodies.ts';
+import { Ground } from './helpers/ground.ts';
+import type { Peer } from './helpers/peer.ts';
+import { cat, frame, u64 } from './helpers/wire.ts';
+
+const MiB = 1024 * 1024;
+const requests = 64;
+const readers = 50;
+/** Two chunks of each reader are 6.3 MiB; the rest is what a collector leaves behind. */
+const stalledBytesMost = 32 * MiB;
+
+let ground: Ground;
+test.before(async () => {
+  // A small heap is collected early: what stays is held, not forgotten garbage.
+  ground = await Ground.start({
+    nodeArguments: ['--max-old-space-size=64', '--max-semi-space-size=2'],
+  });
+  const file = await open(ground.served('large'), 'w');
+  await file.truncate(64 * MiB);
+  await file.close();
+});
+test.after.always(() => ground.end());
+
+test.serial('a thousand offers of the greatest size reserve and leave nothing', async (t) => {
+  const wave = async (names: string): Promise<void> => {
+    const peer = await ground.peer();
+    const size = 2 ** 43;
+    const offers = Array.from({ length: requests }, (_, i) =>
+      frame('offer', i + 1, bodies.offer({ path: `${names}-${i}`, size })),
+    );
+    peer.write(...offers);
+    for (let i = 1; i <= requests; i += 1) await peer.next(['want', 'error'], i);
+    const staged = await readdir(ground.served('.chunkferry'));
+    const stats = staged.map((name) =>
+      stat(ground.served('.chunkferry', name)).catch(() => undefined),
+    );
+    const blocks = (await Promise.all(stats)).reduce((sum, found) => sum + (found?.blocks ?? 0), 0);
+    t.true(blocks * 512 < MiB, 'no space is reserved');
+    await peer.leave('reset');
+  };
+  await ground.stands(t, async () => {
+    for (let i = 0; i < 16; i += 1) await wave(`empty-${i}`);
+  });
+  await until('staging is empty again', async () => {
+    const staged = await readdir(ground.served('.chunkferry'));
+    return staged.every((name) => name === 'lock');
+  });
+});
+
+/** Asks for a large file; gives who asked when it has been offered. */
+async function askLarge(): Promise<Peer> {
+  const peer = await ground.peer();
+  peer.write(frame('download', 1, bodies.download('large')));
+  await peer.next('offer', 1);
+  return peer;
+}
+
+/** From now on the peer looks at nothing that it hears; gives a wait for so many bytes of it. */
+function countOnly({ socket }: Peer): (bytes: number) => Promise<void> {
+  let heardBytes = 0;
+  socket.removeAllListeners('data');
+  socket.on('data', ({ length }: Buffer) => {
+    heardBytes += length;
+  });
+  return async (bytes) => {
+    while (heardBytes < bytes) await once(socket, 'data');
+  };
+}
+
+const want = frame('want', 1, bodies.want(1, [[0, 1024]]));
+
+/** What the daemon holds for readers that stand still beside it. */
+async function heldSince(startBytes: number): Promise<void> {
+  if (!existsSync('/proc/self/status')) return;
+  await until(
+    'readers that stand still hold little',
+    () => residentOf(ground.daemon.pid) - startBytes < stalledBytesMost,
+  );
+}
+
+test.serial('readers that read nothing of a download hold two chunks each', async (t) => {
+  await ground.stands(t, async () => {
+    const startBytes = residentOf(ground.daemon.pid);
+    for (let i = 0; i < readers; i += 1) {
+      const peer = await askLarge();
+      peer.socket.pause();
+      peer.write(want);
+    }
+    // Who reads is served meanwhile; by then the others have what they will get.
+    t.true(await (await ground.peer()).isServed());
+    await heldSince(startBytes);
+  });
+});
+
+test.serial('readers that stop reading during a download shrink', async (t) => {
+  await ground.stands(t, async () => {
+    const startBytes = residentOf(ground.daemon.pid);
+    for (let i = 0; i < readers; i += 1) {
+      const peer = await askLarge();
+      const heard = countOnly(peer);
+      peer.write(want);
+      await heard(1.5 * MiB);
+      // What is confirmed makes the daemon send in large pieces.
+      peer.write(frame('credit', 0, u64(MiB)));
+      await heard(2.25 * MiB);
+      peer.socket.pause();
+    }
+    t.true(await (await ground.peer()).isServed());
+    await heldSince(startBytes);
+  });
+});
+
+test.serial('who asks without end and never reads the answers is cut off', async (t) => {
+  await ground.stands(t, async () => {
+    const peer = await ground.peer();
+    peer.socket.pause();
+    const pings = cat(...Array.from({ length: 2_000 }, () => frame('ping', 0, u64(1))));
+    // Far more than the kernel holds and the daemon may.
+    for (let i = 0; i < 2_000 && !peer.isOver && !peer.socket.destroyed; i += 1) {
+      if (!peer.socket.write(pings)) {
+        await Promise.race([once(peer.socket, 'drain').catch(() => undefined), peer.ended]);
+      }
+    }
+    t.true(peer.isOver || peer.socket.destroyed, 'the daemon ends it');
+  });
+});
+
+test.serial('listings that nobody reads stop at the window', async (t) => {
+  await ground.stands(t, async () => {
+    for (let i = 0; i < 4; i += 1) {
+      const peer = await ground.peer();
+      peer.socket.pause();
+      for (let j = 1; j <= requests; j += 1) peer.write(frame('list', j, bodies.listing('', 1)));
+    }
+    t.true(await (await ground.peer()).isServed());
+  });
+});

@@ -1,0 +1,41 @@
+import test from 'ava';
+import { BufferPool } from '../../transfer/buffer-pool.ts';
+
+test('what was given back is taken again, when it has the size', (t) => {
+  const pool = new BufferPool(300);
+  const memory = pool.take(100) as ArrayBuffer;
+  pool.give(memory);
+  t.not(pool.take(99), memory);
+  t.is(pool.take(100), memory);
+  t.not(pool.take(100), memory);
+  t.is(pool.take(2), undefined, 'all is in use');
+  t.is(pool.take(1)?.byteLength, 1);
+});
+
+test('what is idle gives way to another size', (t) => {
+  const pool = new BufferPool(300);
+  const memory = [100, 100, 100].map((bytes) => pool.take(bytes) as ArrayBuffer);
+  for (const one of memory) pool.give(one);
+  t.is(pool.take(250)?.byteLength, 250);
+  t.is(pool.take(100), undefined);
+});
+
+test('the least is never refused, and counts', (t) => {
+  const pool = new BufferPool(100);
+  const least = [pool.takeLeast(80), pool.takeLeast(80)];
+  t.is(pool.take(1), undefined);
+  for (const memory of least) pool.give(memory);
+  t.is(pool.take(100)?.byteLength, 100);
+});
+
+test('a pool that becomes smaller takes its part when something is given back', (t) => {
+  const pool = new BufferPool(200);
+  const [one, other] = [pool.take(100) as ArrayBuffer, pool.take(100) as ArrayBuffer];
+  pool.resize(100);
+  pool.give(one);
+  t.is(pool.take(100), undefined);
+  pool.give(other);
+  t.is(pool.take(100)?.byteLength, 100);
+  pool.resize(200);
+  t.is(pool.take(100)?.byteLength, 100);
+});
