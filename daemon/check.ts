@@ -47,8 +47,10 @@ function listening({ listen, plain, tlsCert, metrics }: DaemonOptions): string {
   return `Would listen on ${host}, port ${listen.port}: ${how}.${beside}`;
 }
 
-const serving = ({ name, folder, readOnly }: ShareOption): string =>
-  `Would serve ${escaped(folder)} as /${escaped(name)}${readOnly ? ', read-only' : ''}.`;
+function serving({ name, folder, readOnly, portableNames }: ShareOption): string {
+  const how = `${readOnly ? ', read-only' : ''}${portableNames ? ', portable names only' : ''}`;
+  return `Would serve ${escaped(folder)} as /${escaped(name)}${how}.`;
+}
 
 function checkFolder({ folder, readOnly }: ShareOption): void {
   try {

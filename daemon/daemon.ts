@@ -19,6 +19,7 @@ import type { Logger } from './log.ts';
 import type { MetricsServer } from './metrics-server.ts';
 import { type DaemonOptions, loopback } from './options.ts';
 import { limitPaths } from './path-limits.ts';
+import { onlyPortableNames } from './portable-names.ts';
 import { MemoryRegistry } from './registry.ts';
 import { Service } from './serve.ts';
 import { Server } from './server.ts';
@@ -218,7 +219,7 @@ async function openShares(
   refuseOverlaps(shares);
   const opened = new Map<string, Storage>();
   try {
-    for (const { name, folder, readOnly } of shares) {
+    for (const { name, folder, readOnly, portableNames } of shares) {
       const storage = await openLocalStorage({
         root: folder,
         readOnly,
@@ -229,8 +230,9 @@ async function openShares(
       });
       const isTimed = metrics !== undefined && !readOnly;
       const served = isTimed ? timed(storage, (seconds) => counts.onCommitted(seconds)) : storage;
-      opened.set(name, limitPaths(keepFree(served, limits), limits));
-      log.info({ event: 'share', share: name || '/', folder, readOnly }, 'serving');
+      const limited = limitPaths(keepFree(served, limits), limits);
+      opened.set(name, portableNames ? onlyPortableNames(limited) : limited);
+      log.info({ event: 'share', share: name || '/', folder, readOnly, portableNames }, 'serving');
     }
     return opened;
   } catch (error) {

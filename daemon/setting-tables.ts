@@ -46,8 +46,13 @@ export const limitsKind: Kind<Partial<DaemonLimits>> = {
 
 const shareTables = tables(
   { name: text(parseShareName), folder: filePath(parseText) },
-  { 'read-only': onOff },
-  ({ name, folder, 'read-only': readOnly = false }) => ({ name, folder, readOnly }),
+  { 'read-only': onOff, 'portable-names': onOff },
+  ({ name, folder, 'read-only': readOnly = false, 'portable-names': portableNames = false }) => ({
+    name,
+    folder,
+    readOnly,
+    portableNames,
+  }),
 );
 
 export const sharesKind: Kind<readonly ShareOption[]> = {
@@ -67,7 +72,7 @@ function withoutTwins(shares: readonly ShareOption[], path: KeyPath): readonly S
 /** One folder, served as `/`. */
 const folder = filePath(parseText);
 export const asShares = (served: string): readonly ShareOption[] => [
-  { name: '', folder: served, readOnly: false },
+  { name: '', folder: served, readOnly: false, portableNames: false },
 ];
 export const folderKind: Kind<readonly ShareOption[]> = {
   fromTexts: (texts) => asShares(parseText(texts.at(-1) ?? '')),

@@ -79,8 +79,8 @@ const table: readonly Row[] = [
   {
     sets: 'shares',
     name: 'share',
-    argument: 'name=folder[:ro]',
-    help: 'serve a folder under a name; repeatable',
+    argument: 'name=folder[:option]',
+    help: 'serve a folder under a name; option is ro or portable-names; repeatable',
     kind: sharesKind,
     isLive: false,
   },

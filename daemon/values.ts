@@ -14,6 +14,8 @@ export interface ShareOption {
   readonly name: string;
   readonly folder: string;
   readonly readOnly: boolean;
+  /** Takes no names that Windows or macOS cannot hold. */
+  readonly portableNames: boolean;
 }
 
 export interface Address {
@@ -22,14 +24,22 @@ export interface Address {
   readonly port: number;
 }
 
-/** `name=folder` or `name=folder:ro`. */
+/** `name=folder`, with `:ro` or `:portable-names` behind it if need be. */
 export function parseShare(text: string): ShareOption {
-  const match = /^([^=]+)=(.+?)(:ro)?$/s.exec(text);
-  const [, name, folder, ro] = match ?? [];
+  const match = /^([^=]+)=(.+?)(:ro|:portable-names)?$/s.exec(text);
+  const [, name, folder, option] = match ?? [];
   if (name === undefined || folder === undefined) {
-    throw new InvalidArgumentError('Write it as name=folder, or name=folder:ro for read-only.');
+    throw new InvalidArgumentError(
+      'Write it as name=folder, or name=folder:ro for read-only, or name=folder:portable-names.',
+    );
   }
-  return { name: parseShareName(name), folder, readOnly: ro !== undefined };
+  const readOnly = option === ':ro';
+  return {
+    name: parseShareName(name),
+    folder,
+    readOnly,
+    portableNames: option === ':portable-names',
+  };
 }
 
 /** One component of a path. */

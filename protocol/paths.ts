@@ -66,6 +66,11 @@ const unsafeCharacters: RegExp =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]|\p{Surrogate}/gu;
 const shownCharacters = 1024;
 
+/** Whether `text` has a character that could mislead its reader. */
+export function isMisleading(text: string): boolean {
+  return text.search(unsafeCharacters) >= 0;
+}
+
 /** `text` as it may be shown: unsafe characters as `\u{…}`, backslashes doubled, length cut. */
 export function escaped(text: string): string {
   const cut = text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;

@@ -23,7 +23,7 @@ function resources(): string[] {
 
 async function workOnce(folder: string, lines: string[]): Promise<void> {
   const log = createLog('debug', 'json', (line) => void lines.push(line));
-  const shares = [{ name: '', folder: `${folder}/served`, readOnly: false }];
+  const shares = [{ name: '', folder: `${folder}/served`, readOnly: false, portableNames: false }];
   const settings = { ...defaultSettings, shares, plain: true, port: 0, grants: [] };
   const daemon = await startDaemon(settings, `${folder}/state`, log, () => 0);
   const remote = parseRemote(`ferry+tcp://127.0.0.1:${daemon.address.port}/`);

@@ -179,17 +179,23 @@ test('limits are settled one by one, whoever says them', async (t) => {
 
 test('a folder and shares take the place of each other, and are not given together', async (t) => {
   const config = await fileWith(
-    '[[share]]\nname = "music"\nfolder = "m"\nread-only = true\n[[share]]\nname = "in"\nfolder = "/i"\n',
+    '[[share]]\nname = "music"\nfolder = "m"\nread-only = true\n[[share]]\nname = "in"\nfolder = "/i"\nportable-names = true\n',
   );
   const { options } = await read({ config });
   t.deepEqual(options.shares, [
-    { name: 'music', folder: join(folder, 'm'), readOnly: true },
-    { name: 'in', folder: '/i', readOnly: false },
+    { name: 'music', folder: join(folder, 'm'), readOnly: true, portableNames: false },
+    { name: 'in', folder: '/i', readOnly: false, portableNames: true },
   ]);
   const single = await read({ config, flags: { folder: ['x'] } });
-  t.deepEqual(single.options.shares, [{ name: '', folder: 'x', readOnly: false }]);
+  const open = { readOnly: false, portableNames: false };
+  t.deepEqual(single.options.shares, [{ name: '', folder: 'x', ...open }]);
   const named = await read({ env: { FERRYD_FOLDER: 'x' }, flags: { share: ['a=b:ro'] } });
-  t.deepEqual(named.options.shares, [{ name: 'a', folder: 'b', readOnly: true }]);
+  t.deepEqual(named.options.shares, [{ name: 'a', folder: 'b', ...open, readOnly: true }]);
+  const portable = await read({ flags: { share: ['a=b:portable-names', 'c=d:other'] } });
+  t.deepEqual(portable.options.shares, [
+    { name: 'a', folder: 'b', ...open, portableNames: true },
+    { name: 'c', folder: 'd:other', ...open },
+  ]);
   t.regex(await faultsOf({ flags: { folder: ['x'], share: ['a=b'] } }), /not both/);
   const both = await fileWith('folder = "x"\n\n[[share]]\nname = "a"\nfolder = "b"\n');
   t.regex(await faultsOf({ config: both }), /toml:3: share: Give either folder or share, not both/);

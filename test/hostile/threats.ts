@@ -92,6 +92,13 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
       ],
     },
     {
+      line: 'Names that a platform cannot hold: refused by a share with `portable-names`',
+      cases: [
+        'system/names: a share with portable-names takes no others',
+        'daemon/portable-names: what Windows or macOS cannot hold is told by its reason',
+      ],
+    },
+    {
       line: 'Component of 255 and 256 bytes, path of 4,096 and 4,097, depth 64 and 65',
       cases: [
         'hostile/paths: a path of 4,096 bytes and 64 components',

@@ -71,6 +71,7 @@ freeBytes = "1G"
 [[share]]
 name = "in"
 folder = "served"
+portable-names = true
 [[share]]
 name = "music"
 folder = "music"
@@ -90,7 +91,7 @@ share = ["in"]
     'ferryd.toml',
     '--max-connections 9',
     '127.0.0.1, port 7999: TLS',
-    `${folder.at('served')} as /in.`,
+    `${folder.at('served')} as /in, portable names only.`,
     `${folder.at('music')} as /music, read-only.`,
     '127.0.0.0/8',
     'Token backup: write; in in.',

@@ -16,9 +16,9 @@ import {
 import { provideToken, testConnect, testToken } from '../helpers/token.ts';
 import { startDaemon } from './helpers/daemon.ts';
 import { type FerryResult, runFerry } from './helpers/ferry.ts';
-import { differences, MiB, randomBytes, writeRandomFile } from './helpers/files.ts';
+import { differences, MiB, randomBytes, tempFolder, writeRandomFile } from './helpers/files.ts';
 import { programPath } from './helpers/processes.ts';
-import { checkLog, isLinux, setScene } from './helpers/scene.ts';
+import { checkLog, ferryExits, isLinux, setScene } from './helpers/scene.ts';
 
 const run = promisify(execFile);
 const segment = 8 * MiB;
@@ -117,6 +117,50 @@ test.serial('sizes around a chunk and a segment go up and come back alone', asyn
   }
   t.deepEqual(readdirSync(scene.served), ['.chunkferry', 'sub']);
   t.false(existsSync(scene.at('.chunkferry')), 'no staging folder stays beside what was fetched');
+});
+
+test.serial('a share with portable-names takes no others, and gives those it has', async (t) => {
+  const folder = await tempFolder();
+  t.teardown(() => folder.remove());
+  await mkdir(folder.at('in', 'CON'), { recursive: true });
+  await writeFile(folder.at('in', 'CON', 'aux.c'), 'there before');
+  const share = `in=${folder.at('in')}:portable-names`;
+  const daemon = await startDaemon({ args: ['--share', share] });
+  t.teardown(() => daemon.stop());
+
+  // Small files in pages, a large one alone, folders.
+  await mkdir(folder.at('tree', 'bad.', 'deep'), { recursive: true });
+  await mkdir(folder.at('tree', 'good'));
+  for (const name of ['fine', 'com1.log', 'good/what?', 'good/ok', 'bad./x']) {
+    await writeFile(folder.at('tree', name), name);
+  }
+  await writeRandomFile(folder.at('tree', 'nul.bin'), MiB, 1);
+  const up = await ferryExits(t, ['upload', folder.at('tree'), daemon.url('in/')], 23);
+  const failed = up.events.filter((event): event is ErrorEvent => event.type === 'error');
+  const names = failed.filter(({ path }) => path !== undefined);
+  t.deepEqual(
+    names.map(({ path, failure }) => `${path} ${failure}`).sort(),
+    ['bad.', 'bad./deep', 'bad./x', 'com1.log', 'good/what?', 'nul.bin'].map(
+      (name) => `tree/${name} bad-path`,
+    ),
+  );
+  t.true(names.every(({ message }) => message.includes('(portable-names)')));
+  t.deepEqual((await readdir(folder.at('in', 'tree'), { recursive: true })).sort(), [
+    'fine',
+    'good',
+    'good/ok',
+  ]);
+  await ferryExits(t, ['upload', folder.at('tree', 'nul.bin'), daemon.url('in/')], 2);
+  await ferryExits(t, ['mkdir', daemon.url('in/a:b')], 2);
+  await ferryExits(t, ['mv', daemon.url('in/tree/fine'), '/in/tree/fine '], 2);
+
+  // What is there already is told and given, and can leave its name.
+  const ls = await ferryExits(t, ['ls', '-R', daemon.url('in/CON')]);
+  t.true(ls.events.some((event) => event.type === 'entry' && event.path === 'aux.c'));
+  await ferryExits(t, ['download', daemon.url('in/CON/aux.c'), folder.at('back')]);
+  t.is(await readFile(folder.at('back'), 'utf8'), 'there before');
+  await ferryExits(t, ['mv', daemon.url('in/CON'), '/in/console']);
+  await ferryExits(t, ['rm', daemon.url('in/console/aux.c')]);
 });
 
 test.serial('names of every kind are kept byte for byte, in a tree, both ways', async (t) => {
