@@ -13,6 +13,8 @@ import { Penalties } from './penalties.ts';
 
 /** The tokens that are known. */
 export interface Keyring {
+  /** Settles, soon in any case, when `find` knows of every change that was made before the call. */
+  current(): Promise<void>;
   /** The grant of a token that is valid now. */
   find(id: Uint8Array): Grant | undefined;
 }

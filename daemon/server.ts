@@ -116,6 +116,7 @@ export class Server {
       socket.destroy();
       return;
     }
+    socket.once('close', () => place.leave());
     socket.setNoDelay(true);
     const greet = (link: net.Socket, channel: Channel): void => {
       // The rules may have changed during the handshake.
@@ -128,17 +129,20 @@ export class Server {
       const verifier = this.#doorkeeper.verifier(channel, address, place);
       this.#greet(link, verifier, address, spentMs);
     };
+    // For everyone, and before anything is said: how long it takes tells nothing about a token.
+    void this.#keyring.current().then(() => {
+      if (!socket.destroyed) this.#open(socket, greet);
+    });
+  }
+
+  #open(socket: net.Socket, greet: (link: net.Socket, channel: Channel) => void): void {
     const { identity } = this.#options;
     if (identity === undefined) {
-      socket.once('close', () => place.leave());
       greet(socket, unbound);
       return;
     }
     const deadline = setTimeout(() => socket.destroy(), this.#limits.greetingMs);
-    socket.once('close', () => {
-      clearTimeout(deadline);
-      place.leave();
-    });
+    socket.once('close', () => clearTimeout(deadline));
     secure(socket, identity, (link, channel) => {
       clearTimeout(deadline);
       greet(link, channel);

@@ -1,4 +1,4 @@
-/** `ferryd token`: adds, lists and revokes tokens. A running daemon sees it at once. */
+/** `ferryd token`: adds, lists and revokes tokens. It holds for who connects afterwards. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FerryError } from '../protocol/errors.ts';
 import { escaped, jsonLine, shown } from '../protocol/paths.ts';

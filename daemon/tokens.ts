@@ -1,7 +1,7 @@
 /**
- * Which tokens are valid at this moment. The list is a file that `ferryd token` changes, and a running
- * daemon sees that at once: it watches the folder, and looks by itself now and then where watching
- * doesn't work (network file systems).
+ * Which tokens are valid at this moment. The list is a file that `ferryd token` changes. A running
+ * daemon watches its folder, looks at it for each connection that comes in, and now and then where
+ * watching doesn't work (network file systems).
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -13,6 +13,8 @@ import type { StoredGrant } from './stored-grants.ts';
 import { loadGrants, readGrants, tokensName } from './token-file.ts';
 
 const pollMs = 5_000;
+/** Nobody waits longer for a disk to say whether the file is another one. */
+const patienceMs = 250;
 /** Longer timers overflow, and fire at once. */
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -71,6 +73,20 @@ export class Tokens {
   find(id: Uint8Array): Grant | undefined {
     const grant = this.#byId.get(keyOf(id));
     return grant === undefined || hasExpired(grant) ? undefined : grant;
+  }
+
+  /**
+   * Settles when `find` knows of every change that was made before the call: notices come a moment
+   * later, and who has just been told a token may be sooner.
+   */
+  async current(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const patience = setTimeout(resolve, patienceMs).unref();
+      void this.#look().finally(() => {
+        clearTimeout(patience);
+        resolve();
+      });
+    });
   }
 
   /** Ids of all tokens that are known, in hexadecimal. */

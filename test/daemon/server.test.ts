@@ -31,6 +31,7 @@ interface Running {
 }
 
 const keyring: Keyring = {
+  current: () => Promise.resolve(),
   find: (id) => (Buffer.compare(id, testGrant.id) === 0 ? testGrant : undefined),
 };
 

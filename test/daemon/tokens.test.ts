@@ -103,6 +103,20 @@ test('changes made at the same time are all kept', async (t) => {
   t.deepEqual(kept.sort(), ['first', ...names]);
 });
 
+test('who waits for what is current finds each change at once, without being told', async (t) => {
+  const state = await stateOf(t);
+  const { tokens } = await opened(t, state, { watching: false, pollMs: 1e8 });
+  for (let round = 0; round < 50; round += 1) {
+    const grant = newGrant(newToken(), `t${round}`);
+    await add(state, grant);
+    await Promise.all([tokens.current(), tokens.current()]);
+    t.is(tokens.find(grant.id)?.name, `t${round}`);
+    await changeGrants(state.path, (grants) => grants.slice(0, 1));
+    await tokens.current();
+    t.is(tokens.find(grant.id), undefined);
+  }
+});
+
 for (const [how, options] of [
   ['told by the system', { pollMs: 1e8 }],
   ['by looking', { watching: false, pollMs: 20 }],

@@ -1,7 +1,10 @@
 /** `ferryd token` as a program. */
 import { mkdir, readFile } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
-import { parseToken } from '../../transfer/authentication.ts';
+import { connect, parseRemote } from '../../client/index.ts';
+import { changeGrants, newGrant } from '../../daemon/token-file.ts';
+import { newToken, parseToken } from '../../transfer/authentication.ts';
+import { testConnect } from '../helpers/token.ts';
 import { runFerryd, startDaemon } from './helpers/daemon.ts';
 import { type TempFolder, tempFolder } from './helpers/files.ts';
 
@@ -70,6 +73,32 @@ test.serial('revoke takes a name or an id; the first one leaves its file', async
   t.is((await ferryd('token', 'list', ...at)).stdout, '');
   await t.throwsAsync(readFile(state.at('token')), { code: 'ENOENT' });
 });
+
+for (const plain of [true, false]) {
+  const over = plain ? 'plain TCP' : 'TLS';
+  test.serial(`who was just given a token is let in, fifty times, over ${over}`, async (t) => {
+    const state = await stateOf(t);
+    const folder = await stateOf(t);
+    // Whoever was refused is let wait: that is not what this is about.
+    const args = ['--limit', 'penaltyMs=0'];
+    const daemon = await startDaemon({ folder: folder.path, state: state.path, plain, args });
+    t.teardown(() => daemon.stop());
+    const remote = parseRemote(daemon.url());
+    for (let round = 0; round < 50; round += 1) {
+      const token = newToken();
+      const grant = newGrant(token, `t${round}`);
+      const credentials = { ...testConnect.credentials, token };
+      const options = { ...testConnect, credentials, retries: 0 };
+      await changeGrants(state.path, (grants) => [...grants, grant]);
+      const ferry = await connect(remote, options);
+      await ferry.stat('');
+      await ferry.close();
+      await changeGrants(state.path, (grants) => grants.filter(({ name }) => name !== grant.name));
+      const error = await t.throwsAsync(connect(remote, options));
+      t.like(error, { failure: 'authentication' });
+    }
+  });
+}
 
 test.serial('wrong words make no token', async (t) => {
   const state = await stateOf(t);
