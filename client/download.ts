@@ -49,12 +49,14 @@ export class Download {
     this.#pages = new Limiter(pages);
   }
 
-  /** Downloads everything; throws what ends the whole. */
+  /** Downloads everything; throws what ends the whole, when nothing of it is under way any more. */
   async run(parts: readonly DownloadPart[]): Promise<void> {
-    for (const part of parts) {
-      if (part.entry.kind === 'directory') await this.#downloadFolder(part);
-      else await this.#downloadNamed(part);
-    }
+    await this.#failure.guard(async () => {
+      for (const part of parts) {
+        if (part.entry.kind === 'directory') await this.#downloadFolder(part);
+        else await this.#downloadNamed(part);
+      }
+    });
     await this.#idle();
   }
 

@@ -54,12 +54,14 @@ export class Upload {
     this.#pages = new Limiter(pages);
   }
 
-  /** Uploads everything; throws what ends the whole. */
+  /** Uploads everything; throws what ends the whole, when nothing of it is under way any more. */
   async run(parts: readonly UploadPart[]): Promise<void> {
-    for (const part of parts) {
-      if (part.file === undefined) await this.#uploadFolder(part);
-      else await this.#uploadNamed(part, part.file);
-    }
+    await this.#failure.guard(async () => {
+      for (const part of parts) {
+        if (part.file === undefined) await this.#uploadFolder(part);
+        else await this.#uploadNamed(part, part.file);
+      }
+    });
     await this.#idle();
   }
 

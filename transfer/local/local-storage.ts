@@ -21,7 +21,7 @@ import { type PackedError, unpackError } from './errors.ts';
 import { type Executor, inlineExecutor } from './executor.ts';
 import type { Reach } from './folder.ts';
 import { GroupCommit } from './group-commit.ts';
-import { type Lock, lockFolder } from './lock.ts';
+import { type Lock, lockFolder, removeDeadLock } from './lock.ts';
 import { openPartialSink } from './partial.ts';
 import { contentBytes } from './small-files.ts';
 import { FileSource } from './source.ts';
@@ -243,10 +243,9 @@ export class LocalStorage implements Storage {
   async #removeDeadLocks(): Promise<void> {
     for (const name of await this.#executor.call('strayLocks')) {
       try {
-        const staging = await this.#executor.call('stagingPath');
-        await (await lockFolder(staging, name, '')).release();
+        await removeDeadLock(await this.#executor.call('stagingPath'), name);
       } catch (error) {
-        // Someone alive has it, or has just tidied up.
+        // Someone has just tidied up.
         if (!(error instanceof TransferError)) throw error;
       }
     }

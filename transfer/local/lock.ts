@@ -12,6 +12,7 @@ import { randomBytes } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
 import { type FileHandle, link, open, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TransferError } from '../../protocol/errors.ts';
 import { isErrno, storageError } from './errors.ts';
 
@@ -19,6 +20,9 @@ const descriptorsHaveNames = existsSync('/proc/self/fd');
 /** Marks who takes a dead lock over; should that process die too, its mark is taken over likewise. */
 const takeover = '.takeover';
 const takeoverDepth = 4;
+/** Who removes a dead lock needs a millisecond, and may not want it. */
+const claimTries = 50;
+const claimRetryMs = 10;
 
 export interface Lock {
   release(): Promise<void>;
@@ -39,8 +43,7 @@ export async function lockFolder(
   let server: Server | undefined;
   try {
     handle = await open(folderPath, constants.O_RDONLY | constants.O_DIRECTORY);
-    // The descriptor's name is short, which a socket's must be, and stays right if the folder moves.
-    const base = descriptorsHaveNames ? `/proc/self/fd/${handle.fd}` : folderPath;
+    const base = baseOf(handle, folderPath);
     const own = temporaryName(base);
     server = await listen(own);
     try {
@@ -56,6 +59,34 @@ export async function lockFolder(
     if (isErrno(error, 'EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS')) return noLock;
     throw storageError(error, name);
   }
+}
+
+/** Removes the lock `name` if a process left it that died, and leaves it to whoever has it. */
+export async function removeDeadLock(folderPath: string, name: string): Promise<void> {
+  let handle: FileHandle | undefined;
+  let server: Server | undefined;
+  try {
+    handle = await open(folderPath, constants.O_RDONLY | constants.O_DIRECTORY);
+    const base = baseOf(handle, folderPath);
+    if ((await look(`${base}/${name}`)) !== 'dead') return;
+    const own = temporaryName(base);
+    server = await listen(own);
+    try {
+      await removeDead(own, `${base}/${name}`, 0);
+    } finally {
+      await removeName(own);
+    }
+  } catch (error) {
+    throw storageError(await bindError(error, handle), name);
+  } finally {
+    server?.close();
+    await handle?.close();
+  }
+}
+
+/** A descriptor's name is short, which a socket's must be, and stays right if the folder moves. */
+function baseOf({ fd }: FileHandle, folderPath: string): string {
+  return descriptorsHaveNames ? `/proc/self/fd/${fd}` : folderPath;
 }
 
 /** libuv tells ENOENT of a bind as EACCES: the folder may have been removed meanwhile. */
@@ -80,17 +111,25 @@ function listen(path: string): Promise<Server> {
 
 /** Whether `path` became a name of the listening socket `own`; false when someone alive has it. */
 async function claim(own: string, path: string, depth = 0): Promise<boolean> {
-  if (await linked(own, path)) return true;
-  const found = await look(path);
-  // Let go meanwhile: whoever is first has it, and nothing is to be removed.
-  if (found === 'gone') return await linked(own, path);
-  if (depth === takeoverDepth || found === 'alive') return false;
+  for (let tries = 1; tries <= claimTries; tries += 1) {
+    if (await linked(own, path)) return true;
+    const found = await look(path);
+    if (found === 'alive') return false;
+    // Let go or removed meanwhile: whoever is first has it.
+    if (found === 'gone' || (await removeDead(own, path, depth))) continue;
+    await sleep(claimRetryMs);
+  }
+  return false;
+}
+
+/** Removes what a dead process left at `path`; false while somebody else is about to. */
+async function removeDead(own: string, path: string, depth: number): Promise<boolean> {
   const guard = path + takeover;
-  if (!(await claim(own, guard, depth + 1))) return false;
+  if (depth === takeoverDepth || !(await claim(own, guard, depth + 1))) return false;
   try {
     // It may have changed hands before the guard was ours; a dead one stays until we remove it.
     if ((await look(path)) === 'dead') await removeName(path);
-    return await linked(own, path);
+    return true;
   } finally {
     await removeName(guard);
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { FerryError } from '../../../protocol/errors.ts';
 import { openLocalStorage } from '../../../transfer/local/local-storage.ts';
-import { lockFolder } from '../../../transfer/local/lock.ts';
+import { lockFolder, removeDeadLock } from '../../../transfer/local/lock.ts';
 import {
   bytesOf,
   failureOf,
@@ -114,6 +114,53 @@ test('a folder is served by one storage with a lock', async (t) => {
   t.is(await failureOf(() => openLocalStorage({ root, lock: true })), 'lock-held');
   await storage.close();
   await openStorage(t, { root, lock: true });
+});
+
+test('who tidies up takes nobody the lock that is free again', async (t) => {
+  const root = await newFolder(t);
+  const mine = await openStorage(t, { root });
+  // So that the folder itself stays.
+  const other = await mine.openSink('other', offerOf(1), false);
+  let isOver = false;
+  const tidying = Promise.all(
+    Array.from({ length: 4 }, async () => {
+      while (!isOver) {
+        await (await openLocalStorage({ root })).close();
+        // What a storage does in its own thread leaves no turn to anybody else.
+        await new Promise(setImmediate);
+      }
+    }),
+  );
+  try {
+    for (let round = 0; round < 300; round += 1) {
+      const sink = await mine.openSink('f', offerOf(1), false);
+      await sink.discard();
+    }
+  } finally {
+    isOver = true;
+    await tidying;
+    await other.discard();
+  }
+  t.pass();
+});
+
+test('a dead lock is removed while someone comes to take it over', async (t) => {
+  const folder = await newFolder(t);
+  for (let round = 0; round < 3; round += 1) {
+    const child = await lockInChild(t, folder);
+    await removeDeadLock(folder, 'lock');
+    t.is(await failureOf(() => lockFolder(folder, 'lock', held)), 'lock-held');
+    const dead = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await dead;
+    const tidying = Array.from({ length: 8 }, () => removeDeadLock(folder, 'lock'));
+    const lock = await lockFolder(folder, 'lock', held);
+    await Promise.all(tidying);
+    t.is(await failureOf(() => lockFolder(folder, 'lock', held)), 'lock-held');
+    await lock.release();
+    await removeDeadLock(folder, 'lock');
+    t.deepEqual(await readdir(folder), []);
+  }
 });
 
 test('without the lock of the folder, each partial is locked by itself', async (t) => {
