@@ -13,6 +13,7 @@ import type { FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { RangeSet } from '../protocol/ranges.ts';
 import { segmentOf } from '../protocol/segments.ts';
+import { fileBuffer } from './file-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Request } from './request.ts';
 import type { ChunkSink } from './storage.ts';
@@ -160,9 +161,7 @@ export class Believed {
 
   /** Checksums of up to `count` chunks as they can be read; fewer where the partial is shorter. */
   async #sumsOnDisk(first: number, count: number): Promise<BigUint64Array> {
-    this.#buffer ??= Buffer.allocUnsafeSlow(
-      Math.max(transferLimits.sendBatchBytes, this.#chunkBytes),
-    );
+    this.#buffer ??= fileBuffer(Math.max(transferLimits.sendBatchBytes, this.#chunkBytes));
     const end = Math.min((first + count) * this.#chunkBytes, this.#sizeBytes);
     const sums: bigint[] = [];
     for (let position = first * this.#chunkBytes; position < end; ) {

@@ -11,6 +11,7 @@ import type { FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { RangeSet } from '../protocol/ranges.ts';
 import { chunkCount, Ledger, segmentCount } from '../protocol/segments.ts';
+import { fileBuffer } from './file-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
@@ -125,7 +126,7 @@ export async function copyChunks(
   chunkBytes: number,
 ): Promise<void> {
   const batch = Math.max(1, Math.floor(transferLimits.sendBatchBytes / chunkBytes));
-  const buffer = Buffer.allocUnsafeSlow(batch * chunkBytes);
+  const buffer = fileBuffer(batch * chunkBytes);
   for (const { start, end } of chunks) {
     for (const gap of sink.ledger.held.gaps(start, end)) {
       for (let first = gap.start; first < gap.end; first += batch) {

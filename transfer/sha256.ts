@@ -1,5 +1,6 @@
 /** SHA-256 of a content, for transfers whose offer promises one. */
 import { createHash } from 'node:crypto';
+import { fileBuffer } from './file-buffer.ts';
 import { transferLimits } from './limits.ts';
 import { sourceChanged } from './source-changed.ts';
 import type { ChunkSource } from './storage.ts';
@@ -14,7 +15,7 @@ export async function sha256Of(
   onProgress: (doneBytes: number) => void,
 ): Promise<Uint8Array> {
   const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafeSlow(transferLimits.sendBatchBytes);
+  const buffer = fileBuffer(transferLimits.sendBatchBytes);
   let toldAtMs = performance.now();
   for (let position = 0; position < sizeBytes; ) {
     const length = Math.min(buffer.length, sizeBytes - position);

@@ -4,6 +4,7 @@ import { TransferError } from '../protocol/errors.ts';
 import type { Level } from '../protocol/frames/requests.ts';
 import { limits } from '../protocol/limits.ts';
 import { type Ledger, segmentCount } from '../protocol/segments.ts';
+import { fileBuffer } from './file-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { ChunkSource } from './storage.ts';
 
@@ -52,7 +53,7 @@ export class SourceChecksums {
     const batch = Math.min(most, end - start);
     if (this.#buffer.length < batch * this.#chunkBytes) {
       // Most files are small: what they need is allocated, no more.
-      this.#buffer = Buffer.allocUnsafeSlow(batch * this.#chunkBytes);
+      this.#buffer = fileBuffer(batch * this.#chunkBytes);
     }
     const sums = new BigUint64Array(end - start);
     for (let first = start; first < end; first += batch) {
