@@ -9,7 +9,7 @@ export const transferLimits = {
   /** What a connection reads into from the start; it always has this much. */
   firstBlockBytes: 128 * KiB,
   /** What it grows by while data flows and the pool has room. */
-  blockBytes: 672 * KiB,
+  blockBytes: 1312 * KiB,
   /** Blocks of one connection: one being filled, one being written, one in reserve. */
   blocks: 3,
   /** The same while the pool has no room: one being filled, one being written. */
@@ -17,7 +17,7 @@ export const transferLimits = {
   /** A TLS record holds no more (RFC 8446, section 5.1). */
   recordBytes: 16 * KiB,
   /** So much that arrived is worth a write at once; less waits a little for more. */
-  writeBytes: 512 * KiB,
+  writeBytes: 1024 * KiB,
   writeMs: 10,
   /** Content read and sent at a time, while the pool has room and the reader reads. */
   sendBatchBytes: 1 * MiB,
