@@ -1,10 +1,13 @@
 /** The certificate that the daemon shows: its own, made at the first start, or one that is given. */
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { Worker } from 'node:worker_threads';
 import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
+import type { MadeCertificate } from './certificate-maker.ts';
 
 export interface Identity {
   readonly context: SecureContext;
@@ -17,8 +20,9 @@ export interface CertificateFiles {
   readonly key: string;
 }
 
-/** It is pinned, not looked up: a date would only bring the day on which nothing works any more. */
-const validYears = 100;
+// Compiled code and sources have the same layout, and different suffixes.
+const suffix = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+const makerUrl = new URL(`./certificate-maker${suffix}`, import.meta.url);
 const ownerOnly = 0o700;
 const ownFile = 0o600;
 
@@ -69,24 +73,13 @@ async function ownFiles(stateFolder: string): Promise<CertificateFiles> {
   return files;
 }
 
-/** An ECDSA key on P-256 and its self-signed certificate, both PEM. */
-async function newCertificate(): Promise<{ cert: string; key: string }> {
-  const { generate } = await import('selfsigned'); // Slow to load, and needed once.
-  const notAfterDate = new Date();
-  notAfterDate.setFullYear(notAfterDate.getFullYear() + validYears);
-  const made = await generate([{ name: 'commonName', value: 'chunkferry' }], {
-    keyType: 'ec',
-    curve: 'P-256',
-    algorithm: 'sha256',
-    notAfterDate,
-    extensions: [
-      { name: 'basicConstraints', cA: false, critical: true },
-      { name: 'keyUsage', digitalSignature: true, critical: true },
-      { name: 'extKeyUsage', serverAuth: true },
-      { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
-    ],
-  });
-  return { cert: made.cert, key: made.private };
+/** Made in a thread of its own: what that loads takes 10 MB, and is needed once in a daemon's life. */
+async function newCertificate(): Promise<MadeCertificate> {
+  const worker = new Worker(makerUrl);
+  const ended = once(worker, 'exit');
+  const [made] = (await once(worker, 'message')) as [MadeCertificate];
+  await ended;
+  return made;
 }
 
 function writeWhole(file: string, content: string): void {

@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { FerryError } from '../protocol/errors.ts';
+import { keepNewSpaceSmall } from '../transfer/local/new-space.ts';
 import { daemonCommand, type Flags } from './cli.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { addLinkCommand, welcome } from './link.ts';
@@ -133,6 +134,7 @@ async function stateOf(command: Command): Promise<string> {
   return options.state ?? defaultState();
 }
 
+keepNewSpaceSmall();
 const program = daemonCommand({ run, check }).exitOverride((error) =>
   process.exit(error.exitCode === 0 ? 0 : 2),
 );

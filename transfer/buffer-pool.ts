@@ -10,6 +10,7 @@ const idlePart = 1 / 4;
 export class BufferPool {
   #limitBytes: number;
   #usedBytes = 0;
+  #promisedBytes = 0;
   /** Given back, and not yet taken again. */
   #idle: ArrayBuffer[] = [];
 
@@ -17,14 +18,25 @@ export class BufferPool {
     this.#limitBytes = limitBytes;
   }
 
+  /** Whether more is in use than there shall be: whoever has more than the least is to give it back. */
+  get isOver(): boolean {
+    return this.#usedBytes > this.#limitBytes;
+  }
+
   resize(limitBytes: number): void {
     this.#limitBytes = limitBytes;
     this.#trim();
   }
 
+  /** Keeps room for what somebody may yet need at least; less than nothing gives it back. */
+  promise(bytes: number): void {
+    this.#promisedBytes += bytes;
+  }
+
   /** Memory of exactly `bytes`, or undefined where there is no room for it; to be given back. */
   take(bytes: number): ArrayBuffer | undefined {
-    return this.#usedBytes + bytes > this.#limitBytes ? undefined : this.takeLeast(bytes);
+    const hasRoom = this.#usedBytes + this.#promisedBytes + bytes <= this.#limitBytes;
+    return hasRoom ? this.takeLeast(bytes) : undefined;
   }
 
   /** The same for the little that everybody always has: it counts, and is never refused. */

@@ -13,6 +13,9 @@ import { transferLimits } from './limits.ts';
 /** More than so many records at once: larger blocks will help. */
 const busyRecords = 4;
 
+/** Beside the first block a connection without large ones has one being written, and one in reserve. */
+const promisedBytes = 2 * transferLimits.firstBlockBytes;
+
 /** One block; `start` to `end` is what was read and not yet parsed. */
 export class Block {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -45,6 +48,7 @@ export class InputBuffer {
 
   constructor(pool: BufferPool = bufferPool) {
     this.#pool = pool;
+    pool.promise(promisedBytes);
     this.#current = new Block(pool.takeLeast(transferLimits.firstBlockBytes));
     this.#blocks = [this.#current];
   }
@@ -95,7 +99,8 @@ export class InputBuffer {
   #takeIn(full: boolean): boolean {
     const neededBytes = this.#parse();
     if (this.#released) return false;
-    if (full) this.#grow();
+    if (this.#pool.isOver) this.#shrink();
+    else if (full) this.#grow();
     this.#makeRoom(neededBytes);
     this.#paused = this.#mustWait();
     return !this.#paused;
@@ -135,6 +140,7 @@ export class InputBuffer {
     if (this.#released) return;
     this.#released = true;
     clearImmediate(this.#soon);
+    this.#pool.promise(-promisedBytes);
     this.#giveBack();
   }
 
@@ -179,6 +185,12 @@ export class InputBuffer {
     const memory = large < blocks ? this.#pool.take(blockBytes) : undefined;
     if (memory !== undefined) this.#blocks.push(new Block(memory));
     else if (large >= blocks) this.#dropSmall();
+  }
+
+  /** Others came, and have no room: the large blocks were for times when there is plenty. */
+  #shrink(): void {
+    const { blockBytes } = transferLimits;
+    this.#drop((block) => block.bytes.length >= blockBytes && this.#isFree(block));
   }
 
   /** A small block among large ones would take its turn, and make small reads and writes. */

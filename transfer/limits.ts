@@ -7,7 +7,7 @@ export const transferLimits = {
   /** Read and send buffers of all connections together; the least of each is had beyond it. */
   transferBufferBytes: 16 * MiB,
   /** What a connection reads into from the start; it always has this much. */
-  firstBlockBytes: 128 * KiB,
+  firstBlockBytes: 96 * KiB,
   /** What it grows by while data flows and the pool has room. */
   blockBytes: 1312 * KiB,
   /** Blocks of one connection: one being filled, one being written, one in reserve. */

@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import test from 'ava';
+import { connect, defaultTransferOptions, parseRemote } from '../../client/index.ts';
+import { testConnect } from '../helpers/token.ts';
 import { type FerryResult, type FerrySettings, startFerry } from './helpers/ferry.ts';
 import { MiB } from './helpers/files.ts';
 import { forgetPeak, peakOf, writeSparse } from './helpers/memory.ts';
@@ -78,3 +80,32 @@ testWithProc('promise 6: bounded: memory of both ends does not grow with the fil
     t.true((large?.daemonBytes ?? 0) - (small?.daemonBytes ?? 0) < noiseBytes, `${way}: daemon`);
   }
 });
+
+const clients = 64;
+/** Enough for each to have all the blocks that it gets. */
+const eachBytes = 12 * MiB;
+
+for (const plain of [true, false]) {
+  const how = plain ? 'plain' : 'under TLS';
+  testWithProc(`promise 6: bounded: ${clients} uploads at once, ${how}`, async (t) => {
+    t.timeout(170_000);
+    const scene = await setScene(t, { plain });
+    await writeSparse(scene.at('file'), eachBytes);
+    const remote = parseRemote(scene.daemon.url());
+    const names = Array.from({ length: clients }, (_, i) => `file-${i}`);
+    const ferries = await Promise.all(names.map(() => connect(remote, testConnect)));
+    const source = [{ localPath: scene.at('file') }];
+    await Promise.all(
+      ferries.map(async (ferry, i) => {
+        const target = { path: names[i] as string, isFolder: false };
+        for await (const event of ferry.upload(source, target, defaultTransferOptions)) {
+          t.not(event.type, 'error', JSON.stringify(event));
+        }
+      }),
+    );
+    const daemonBytes = peakOf(scene.daemon.pid);
+    t.log(`daemon ${Math.round(daemonBytes / 1e6)} MB`);
+    t.true(daemonBytes < peakBytes, `daemon ${daemonBytes}`);
+    await Promise.all(ferries.map((ferry) => ferry.close()));
+  });
+}

@@ -39,3 +39,18 @@ test('a pool that becomes smaller takes its part when something is given back', 
   pool.resize(200);
   t.is(pool.take(100)?.byteLength, 100);
 });
+
+test('what is promised leaves less for others, and whoever has more is told', (t) => {
+  const pool = new BufferPool(100);
+  pool.promise(60);
+  t.is(pool.take(50), undefined);
+  const memory = pool.take(40) as ArrayBuffer;
+  pool.takeLeast(60);
+  t.false(pool.isOver);
+  pool.takeLeast(1);
+  t.true(pool.isOver);
+  pool.give(memory);
+  t.false(pool.isOver);
+  pool.promise(-60);
+  t.is(pool.take(39)?.byteLength, 39);
+});

@@ -4,6 +4,7 @@ import { TransferError } from '../../protocol/errors.ts';
 import { type PackedError, unpackError } from './errors.ts';
 import type { Executor } from './executor.ts';
 import { type FileIo, pooledIo } from './file-io.ts';
+import { keepNewSpaceSmall } from './new-space.ts';
 import type { Operations, OperationsOptions } from './operations.ts';
 
 /** A message to the worker. */
@@ -42,12 +43,16 @@ export async function openWorkerExecutor(options: OperationsOptions): Promise<Ex
   const executor = new WorkerExecutor(options);
   try {
     await executor.opened;
+    keepNewSpaceSmall();
     return executor;
   } catch (error) {
     await executor.terminate();
     throw error;
   }
 }
+
+/** For new objects, three times what may live: no batch needs more. By default it would take 48 MiB. */
+const maxYoungGenerationSizeMb = 12;
 
 class WorkerExecutor implements Executor {
   readonly opened: Promise<unknown>;
@@ -59,7 +64,11 @@ class WorkerExecutor implements Executor {
 
   constructor(options: OperationsOptions) {
     // Descriptors that the worker opens outlive it: sinks and sources close their own.
-    this.#worker = new Worker(workerUrl, { workerData: options, trackUnmanagedFds: false });
+    this.#worker = new Worker(workerUrl, {
+      workerData: options,
+      trackUnmanagedFds: false,
+      resourceLimits: { maxYoungGenerationSizeMb },
+    });
     this.#worker.on('message', (reply: WorkerReply) => this.#settle(reply));
     this.#worker.on('error', (cause) => this.#stop(cause));
     this.#worker.on('exit', () => this.#stop());
