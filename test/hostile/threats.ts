@@ -313,6 +313,10 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
   ],
   Network: [
     {
+      line: 'A link with 30 % loss and 200 ms',
+      cases: ['system/lossy-link: over a link with 30 % loss and 200 ms a file comes whole'],
+    },
+    {
       line: 'RST, FIN or a stall after n bytes',
       cases: ['transfer/faults: cut at every byte', 'hostile/session: then ${'],
     },
