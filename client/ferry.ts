@@ -52,7 +52,12 @@ export class Ferry {
   }
 
   /** What both sides agreed on. */
-  get agreed(): { version: number; features: string[]; limits: ToldLimits; software: string } {
+  get agreed(): {
+    version: number;
+    features: readonly string[];
+    limits: ToldLimits;
+    software: string;
+  } {
     return this.#session.agreed;
   }
 

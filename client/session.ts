@@ -48,7 +48,12 @@ export class Session {
   }
 
   /** What both sides agreed on, as of the latest connection. */
-  get agreed(): { version: number; features: string[]; limits: ToldLimits; software: string } {
+  get agreed(): {
+    version: number;
+    features: readonly string[];
+    limits: ToldLimits;
+    software: string;
+  } {
     const connection = this.#connection;
     if (connection === undefined) throw new Error('The session has not connected yet.');
     const { agreed, features, peer } = connection;

@@ -8,7 +8,7 @@
  */
 import { ProtocolError } from './errors.ts';
 import { decodeFrame, type Frame, payloadLimit } from './frames.ts';
-import { decodeHeader, type Header, headerBytes } from './header.ts';
+import { decodeHeader, type Header, headerBytes, zeroFlag } from './header.ts';
 import { limits } from './limits.ts';
 
 export class FrameDecoder {
@@ -16,6 +16,8 @@ export class FrameDecoder {
   #header: Header | undefined;
   /** Requests whose chunks carry no checksums, by agreement: benches of that kind. */
   readonly unverified: Set<number> = new Set();
+  /** Whether chunks may stand for zeros, by agreement. */
+  zeroChunks = false;
 
   constructor(chunkBytesMax: number = limits.chunkBytesMax) {
     this.#chunkBytesMax = chunkBytesMax;
@@ -47,6 +49,9 @@ export class FrameDecoder {
     this.#header = undefined;
     const payload = bytes.subarray(start + headerBytes, start + length);
     const verified = this.unverified.size === 0 || !this.unverified.has(header.request);
+    if (header.flags === zeroFlag && !this.zeroChunks) {
+      throw new ProtocolError('protocol', 'A chunk of zeros came that was not agreed upon.');
+    }
     return { frame: decodeFrame(header, payload, verified), length };
   }
 }

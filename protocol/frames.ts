@@ -11,7 +11,7 @@ import * as connection from './frames/connection.ts';
 import * as pages from './frames/pages.ts';
 import * as requests from './frames/requests.ts';
 import * as transfer from './frames/transfer.ts';
-import { encodeHeader, type Header, headerBytes } from './header.ts';
+import { encodeHeader, type Header, headerBytes, zeroFlag } from './header.ts';
 import { limits } from './limits.ts';
 
 const table = {
@@ -66,6 +66,8 @@ export interface ChunkFrame {
   readonly checksum: bigint;
   /** Whether the payload matches its checksum; a damaged one is asked for again. */
   readonly intact: boolean;
+  /** Stands for a full chunk of zeros, without a payload; whether `checksum` is theirs is not looked at. */
+  readonly zero: boolean;
 }
 
 export type Frame = ControlFrame | ChunkFrame;
@@ -140,11 +142,13 @@ function checkHeader(header: Header, scope: Codec<unknown>['scope']): void {
 export function decodeFrame(header: Header, payload: Uint8Array, verified = true): Frame {
   const { request, index } = header;
   if (header.type === chunkCode) {
-    if (header.flags !== 0 || request === 0 || payload.length === 0) {
+    const zero = header.flags === zeroFlag;
+    const hasFlags = header.flags !== 0 && !zero;
+    if (hasFlags || request === 0 || zero !== (payload.length === 0)) {
       throw new ProtocolError('protocol', 'A chunk has flags, no request or no bytes.');
     }
-    const intact = !verified || checksum(payload) === header.checksum;
-    return { type: 'chunk', request, index, payload, checksum: header.checksum, intact };
+    const intact = zero || !verified || checksum(payload) === header.checksum;
+    return { type: 'chunk', request, index, payload, checksum: header.checksum, intact, zero };
   }
   if (checksum(payload) !== header.checksum) {
     throw new ProtocolError('corrupt', 'A frame arrived damaged.');

@@ -14,6 +14,8 @@ import { checksum } from './checksum.ts';
 import { ProtocolError } from './errors.ts';
 
 export const headerBytes = 32;
+/** Flag of a `chunk` without payload, which stands for one full of zeros. */
+export const zeroFlag = 0b10;
 const checkOffset = 12;
 const checkBytes = 4;
 const checkedBytes = headerBytes - checkBytes;

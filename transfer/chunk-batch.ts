@@ -1,12 +1,21 @@
 /**
  * Chunks on their way out, laid out as they leave: header, payload, header, payload, … in one buffer
  * that is used again and again. Content is read straight into its places, and one write of one piece
- * takes it to the socket, where TLS would copy many pieces together first.
+ * takes it to the socket, where TLS would copy many pieces together first. Only behind a chunk of
+ * zeros, which leaves without its payload, what follows must move up.
  */
 import { checksum } from '../protocol/checksum.ts';
 import { chunkCode } from '../protocol/frames.ts';
-import { encodeHeader, headerBytes } from '../protocol/header.ts';
+import { encodeHeader, headerBytes, zeroFlag } from '../protocol/header.ts';
 import type { ChunkSource } from './storage.ts';
+import { isAllZero, zeroChecksum } from './zeros.ts';
+
+export interface Framing {
+  /** False: chunks carry 0 for their checksum. */
+  readonly checksums: boolean;
+  /** Whether the peer knows chunks of zeros. */
+  readonly zeroChunks: boolean;
+}
 
 export class ChunkBatch {
   /** How many chunks it can carry. */
@@ -16,13 +25,13 @@ export class ChunkBatch {
   readonly #chunkBytes: number;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  /** Where payloads go. */
+  /** Where payloads are read to. */
   readonly #places: Uint8Array[] = [];
+  /** Where the frame of each chunk that it carries now ends. */
+  readonly #ends: number[] = [];
   /** Nothing of it leaves any more: it does not wait for its reader. */
   isDropped = false;
   #hasBegun = false;
-  /** Of all the payloads that it carries now. */
-  #payloadBytes = 0;
 
   /** `memory` is of `bytesFor` bytes. */
   constructor(chunkBytes: number, capacity: number, memory: ArrayBuffer) {
@@ -31,7 +40,7 @@ export class ChunkBatch {
     this.#bytes = Buffer.from(memory);
     this.#view = new DataView(memory);
     for (let i = 0; i < capacity; i += 1) {
-      const at = this.#frameAt(i) + headerBytes;
+      const at = i * (headerBytes + chunkBytes) + headerBytes;
       this.#places.push(this.#bytes.subarray(at, at + chunkBytes));
     }
   }
@@ -39,10 +48,6 @@ export class ChunkBatch {
   /** Memory that a batch takes. */
   static bytesFor(chunkBytes: number, capacity: number): number {
     return capacity * (headerBytes + chunkBytes);
-  }
-
-  #frameAt(chunk: number): number {
-    return chunk * (headerBytes + this.#chunkBytes);
   }
 
   /** Whether a part of what it carries now was handed out. */
@@ -61,7 +66,7 @@ export class ChunkBatch {
     positionBytes: number,
     bytes: number,
   ): Promise<number> {
-    const places = this.#placesOf(bytes);
+    const places = this.payloads(bytes);
     if (source.readv !== undefined) return await source.readv(places, positionBytes);
     let done = 0;
     for (const place of places) {
@@ -72,7 +77,8 @@ export class ChunkBatch {
     return done;
   }
 
-  #placesOf(bytes: number): readonly Uint8Array[] {
+  /** The first `bytes` that were filled in, in order; until `seal`. */
+  payloads(bytes: number): readonly Uint8Array[] {
     if (bytes === this.capacity * this.#chunkBytes) return this.#places;
     const places = this.#places.slice(0, Math.ceil(bytes / this.#chunkBytes));
     const last = places.pop();
@@ -80,48 +86,46 @@ export class ChunkBatch {
     return places;
   }
 
-  /** The payloads as they were filled, in order. */
-  payloads(): readonly Uint8Array[] {
-    return this.#placesOf(this.#payloadBytes);
-  }
-
-  /**
-   * Makes frames of the `bytes` that were filled in: chunks of `request` from index `first` on,
-   * with 0 for their checksums where those are not wanted.
-   */
-  seal(request: number, first: number, bytes: number, checksums = true): void {
-    this.#payloadBytes = bytes;
+  /** Makes frames of the `bytes` that were filled in: chunks of `request` from index `first` on. */
+  seal(request: number, first: number, bytes: number, { checksums, zeroChunks }: Framing): void {
     this.#hasBegun = false;
     this.sums.length = 0;
-    for (const payload of this.#placesOf(bytes)) {
-      const i = this.sums.length;
-      const sum = checksums ? checksum(payload) : 0n;
-      this.sums.push(sum);
+    this.#ends.length = 0;
+    let at = 0;
+    for (const [i, payload] of this.payloads(bytes).entries()) {
       const { length } = payload;
+      const zero = zeroChunks && length === this.#chunkBytes && isAllZero(payload);
+      const sum = zero ? zeroChecksum(length) : checksums ? checksum(payload) : 0n;
       const header = {
         type: chunkCode,
-        flags: 0,
-        length,
+        flags: zero ? zeroFlag : 0,
+        length: zero ? 0 : length,
         request,
         index: first + i,
         checksum: sum,
       };
-      encodeHeader(header, this.#bytes, this.#view, this.#frameAt(i));
+      const from = payload.byteOffset - this.#bytes.byteOffset;
+      const to = at + headerBytes;
+      if (!zero && from !== to) this.#bytes.copyWithin(to, from, from + length);
+      encodeHeader(header, this.#bytes, this.#view, at);
+      at = to + header.length;
+      this.sums.push(sum);
+      this.#ends.push(at);
     }
   }
 
-  /** Payload bytes of the chunks from `from` to before `to`. */
-  payloadBytes(from: number, to: number): number {
-    return Math.min(this.#payloadBytes, to * this.#chunkBytes) - from * this.#chunkBytes;
+  #startOf(chunk: number): number {
+    return chunk === 0 ? 0 : (this.#ends[chunk - 1] as number);
+  }
+
+  /** Payload bytes of the chunks from `from` to before `to`, as they leave. */
+  payloadBytes(from = 0, to: number = this.chunks): number {
+    return this.#startOf(to) - this.#startOf(from) - (to - from) * headerBytes;
   }
 
   /** The frames of the chunks from `from` to before `to`. */
   frames(from: number, to: number): Uint8Array {
-    const start = this.#frameAt(from);
     this.#hasBegun = true;
-    return this.#bytes.subarray(
-      start,
-      start + (to - from) * headerBytes + this.payloadBytes(from, to),
-    );
+    return this.#bytes.subarray(this.#startOf(from), this.#startOf(to));
   }
 }

@@ -29,6 +29,7 @@ import {
 import type { Block, InputBuffer } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import { type Carrier, type OnWritten, Request, type Traffic } from './request.ts';
+import { zeroChunksFeature } from './zeros.ts';
 
 export interface ConnectionOptions {
   /** Only a client opens requests. */
@@ -150,7 +151,7 @@ export class Connection implements Carrier {
   }
 
   /** Optional features that both sides know. */
-  get features(): string[] {
+  get features(): readonly string[] {
     return this.#options.hello.features.filter((name) => this.peer.features.includes(name));
   }
 
@@ -257,6 +258,7 @@ export class Connection implements Carrier {
     this.#agreed = agreeLimits(this.#options.hello.limits, peer.limits);
     const ours = this.#options.hello.limits.inFlightBytes;
     this.#writer.open(Math.min(ours, peer.limits.inFlightBytes));
+    this.#decoder.zeroChunks = this.features.includes(zeroChunksFeature);
     this.#phase = 'open';
     this.#resolveReady(peer);
   }

@@ -17,6 +17,7 @@ import {
   preambleBytes,
 } from '../protocol/preamble.ts';
 import { version } from './version.ts';
+import { zeroChunksFeature } from './zeros.ts';
 
 /** Reads the peer's preamble from bytes that arrive in any pieces. */
 export class PreambleReader {
@@ -83,7 +84,7 @@ export function agreeLimits(ours: ToldLimits, theirs: ToldLimits): ToldLimits {
 }
 
 /** Optional features. */
-const features: readonly string[] = ['bench'];
+const features: readonly string[] = ['bench', zeroChunksFeature];
 
 /** Our side's hello, for the run of the program that `session` names. */
 export function newHello(session: Uint8Array, told: Partial<ToldLimits> = {}): Hello {

@@ -7,13 +7,17 @@ import type { Block } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Receiving } from './receive.ts';
 import type { Listener, Request } from './request.ts';
+import { zeroChecksum, zeroChunk } from './zeros.ts';
 
 /** Contiguous chunks in one block, on their way to the sink. */
 interface Run {
   readonly first: number;
   readonly block: Block;
+  /** Whether all of them are chunks of zeros, which lie in no block. */
+  readonly zero: boolean;
   readonly slices: Uint8Array[];
   readonly sums: bigint[];
+  /** Payload, as it travelled. */
   bytes: number;
 }
 
@@ -90,50 +94,57 @@ export class ReceiveLane implements Listener {
   }
 
   onChunk(frame: ChunkFrame): void {
-    const { index, payload, checksum, intact } = frame;
+    const { index, zero } = frame;
+    const bytes = frame.payload.length;
+    const { chunkBytes } = this.#receiving.offer;
+    const payload = zero ? zeroChunk(chunkBytes) : frame.payload;
+    const intact = zero ? frame.checksum === zeroChecksum(chunkBytes) : frame.intact;
     const { carrier } = this.request;
     // What nobody asked for is no progress: it could come for ever.
     if (this.dealt.has(index)) this.request.moved();
-    this.#receiving.options.onArrived?.(payload.length, intact ? 0 : 1);
-    if (index >= this.#receiving.chunks) this.#receiving.checkLength(frame);
+    this.#receiving.options.onArrived?.(bytes, intact ? 0 : 1);
+    if (index >= this.#receiving.chunks) this.#receiving.checkLength(index, payload.length);
     if (!intact && this.dealt.has(index)) {
-      carrier.consumed(payload.length);
+      carrier.consumed(bytes);
       this.#receiving.repeat(this, index);
       return;
     }
     // Wanted of nobody here, or wanted and arrived already: verified, counted and dropped.
     if (!this.dealt.has(index)) {
-      carrier.consumed(payload.length);
+      carrier.consumed(bytes);
       return;
     }
-    this.#receiving.checkLength(frame);
+    this.#receiving.checkLength(index, payload.length);
     this.dealt.remove(index, index + 1);
     if (this.dealt.rangeCount > transferLimits.rangesHeld) {
       throw new ProtocolError('protocol', 'Too many holes are left in what is sent.');
     }
-    this.#append(index, payload, checksum);
+    this.#append(frame, payload);
   }
 
-  #append(index: number, payload: Uint8Array, sum: bigint): void {
+  #append({ index, zero, checksum, payload: { length } }: ChunkFrame, content: Uint8Array): void {
     const run = this.#run;
     const fits =
       run !== undefined &&
       index === run.first + run.slices.length &&
-      payload.buffer === run.block.bytes.buffer &&
+      run.zero === zero &&
+      (zero || content.buffer === run.block.bytes.buffer) &&
       run.slices.length < this.#receiving.sink.runChunks;
     if (fits) {
-      run.slices.push(payload);
-      run.sums.push(sum);
-      run.bytes += payload.length;
+      run.slices.push(content);
+      run.sums.push(checksum);
+      run.bytes += length;
       return;
     }
     this.#flush();
     this.#run = {
       first: index,
+      // Zeros lie in none, but wait for their write like the others: reading does not run ahead.
       block: this.request.carrier.pin(),
-      slices: [payload],
-      sums: [sum],
-      bytes: payload.length,
+      zero,
+      slices: [content],
+      sums: [checksum],
+      bytes: length,
     };
   }
 

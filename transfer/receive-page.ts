@@ -151,9 +151,9 @@ class IncomingPage {
     this.#wake.notify();
   }
 
-  #hearChunk({ index, payload, intact }: ChunkFrame): void {
+  #hearChunk({ index, payload, intact, zero }: ChunkFrame): void {
     const entry = this.#entries[index];
-    if (entry === undefined || !isSmall(entry) || payload.length !== entry.size) {
+    if (entry === undefined || !isSmall(entry) || zero || payload.length !== entry.size) {
       throw new ProtocolError('protocol', 'A chunk does not fit its place in the page.');
     }
     if (intact) {

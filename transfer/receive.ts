@@ -9,7 +9,7 @@
  */
 import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { Offer, Working } from '../protocol/frames/transfer.ts';
-import type { ChunkFrame, ControlFrame, FrameOf } from '../protocol/frames.ts';
+import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { type Range, RangeSet, unbounded } from '../protocol/ranges.ts';
 import { chunkCount, chunkLength } from '../protocol/segments.ts';
@@ -170,13 +170,13 @@ export class Receiving {
   // ---- what they bring -------------------------------------------------------------------------
 
   /** Checks a chunk that was asked for. Throws ProtocolError when it can't be part of the file. */
-  checkLength({ index, payload }: ChunkFrame): void {
+  checkLength(index: number, bytes: number): void {
     const { chunkBytes } = this.offer;
     const expected =
       this.#sizeBytes === undefined
-        ? Math.min(payload.length, chunkBytes)
+        ? Math.min(bytes, chunkBytes)
         : chunkLength(index, this.#sizeBytes, chunkBytes);
-    if (payload.length !== expected || index * chunkBytes + expected > limits.fileBytes) {
+    if (bytes !== expected || index * chunkBytes + expected > limits.fileBytes) {
       throw new ProtocolError('protocol', 'A chunk has the wrong length or lies past the end.');
     }
     if (this.#sizeBytes === undefined) {

@@ -20,6 +20,8 @@ export interface Traffic {
 export interface Carrier {
   /** Names the run of the program at the other end. */
   readonly peerSession: Uint8Array;
+  /** Optional features that both sides know. */
+  readonly features: readonly string[];
   say(frame: ControlFrame): void;
   /** Waits for the in-flight limit, then says a bulk frame; settles when it was handed on. */
   sayBulk(frame: ControlFrame): Promise<void>;

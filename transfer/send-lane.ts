@@ -5,7 +5,7 @@ import type { Complete, Working } from '../protocol/frames/transfer.ts';
 import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits, segmentBytes } from '../protocol/limits.ts';
 import { type Range, RangeSet, unbounded } from '../protocol/ranges.ts';
-import type { ChunkBatch } from './chunk-batch.ts';
+import type { ChunkBatch, Framing } from './chunk-batch.ts';
 import { Demand } from './demand.ts';
 import { transferLimits } from './limits.ts';
 import type { Request } from './request.ts';
@@ -16,6 +16,7 @@ import { Signal } from './signal.ts';
 import { sourceChanged } from './source-changed.ts';
 import { SourceChecksums, sumsPage } from './source-checksums.ts';
 import { whileWorking } from './working.ts';
+import { zeroChunksFeature } from './zeros.ts';
 
 interface CompareJob extends Range {
   readonly level: Level;
@@ -48,6 +49,12 @@ export class SendLane {
     this.#sending = sending;
     this.#request = request;
     this.#batches = new SendBatches(sending, request.carrier);
+  }
+
+  get #framing(): Framing {
+    const { checksums = true } = this.#sending.options;
+    const knowsZeros = this.#request.carrier.features.includes(zeroChunksFeature);
+    return { checksums, zeroChunks: checksums && knowsZeros };
   }
 
   get #over(): boolean {
@@ -183,16 +190,17 @@ export class SendLane {
   async #sendBatch(range: Range, batch: ChunkBatch, before: Promise<void>): Promise<number> {
     const { options } = this.#sending;
     const bytes = await this.#read(batch, range);
-    batch.seal(this.#request.id, range.start, bytes, options.checksums);
-    this.#sending.hash(range.start * options.chunkBytes, batch.payloads());
+    this.#sending.hash(range.start * options.chunkBytes, batch.payloads(bytes));
+    batch.seal(this.#request.id, range.start, bytes, this.#framing);
+    const leaving = batch.payloadBytes();
     const stalled = setTimeout(() => this.#batches.dropWaiting(batch), transferLimits.stallMs);
     try {
       await before;
-      await this.#pass(bytes);
+      await this.#pass(leaving);
       const startedAtMs = performance.now();
       if (!batch.isDropped) await this.#say(range, batch);
       if (batch.isDropped) {
-        this.#passedBytes += bytes;
+        this.#passedBytes += leaving;
         this.#wanted.add(range.start, range.end);
       }
       return performance.now() - startedAtMs;

@@ -461,7 +461,7 @@ test('with `delta` only chunks that differ from the target are sent', async (t) 
   for (const at of [5, segment + 1, segment + chunkBytes + 1])
     changed[at] = (changed[at] as number) ^ 1;
   const longer = new Uint8Array(existing.length + 3 * chunkBytes);
-  longer.set(existing);
+  longer.fill(1).set(existing);
   for (const [content, sent] of [
     [changed, 3 * chunkBytes],
     [existing, 0],

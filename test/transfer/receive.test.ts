@@ -231,6 +231,12 @@ const breaches: Record<string, (sender: HandSender) => (ControlFrame | Uint8Arra
   'a chunk of one byte more': () => [chunkFrame(1, 1, new Uint8Array(chunkBytes + 1))],
   'a last chunk of one byte more': () => [chunkFrame(1, 2, new Uint8Array(101))],
   'a last chunk of one byte less': () => [chunkFrame(1, 2, new Uint8Array(99))],
+  'a chunk of zeros past the end': () => [
+    chunkFrame(1, 3, new Uint8Array(chunkBytes), { zero: true }),
+  ],
+  'a chunk of zeros for a shorter last one': () => [
+    chunkFrame(1, 2, new Uint8Array(chunkBytes), { zero: true }),
+  ],
   'an end before everything came': (sender) => [sender.chunk(0), sender.end(1)],
   'an end with another size': (sender) => [
     ...sender.all(),

@@ -8,6 +8,7 @@ import { contentOf, offerOf, sourceOf } from './helpers/files.ts';
 /** A carrier that only writes down what it is told. */
 class Notes implements Carrier {
   readonly peerSession = new Uint8Array(16);
+  readonly features = [];
   readonly heardAtMs = 0;
   readonly sending = { windowMs: 0, socketMs: 0, confirmedBytes: 0 };
   readonly traffic = { receivedBytes: 0, sentBytes: 0 };
@@ -79,7 +80,15 @@ const want: ControlFrame = {
   ranges: [{ start: 0, end: 9 }],
 };
 const payload = new Uint8Array(5);
-const chunk = { type: 'chunk', request: 1, index: 0, payload, checksum: 0n, intact: true } as const;
+const chunk = {
+  type: 'chunk',
+  request: 1,
+  index: 0,
+  payload,
+  checksum: 0n,
+  intact: true,
+  zero: false,
+} as const;
 
 /** An upload as its receiver sees it, in the middle. */
 function moving() {

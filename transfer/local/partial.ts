@@ -2,9 +2,11 @@
 import { fstat } from 'node:fs';
 import { promisify } from 'node:util';
 import { TransferError } from '../../protocol/errors.ts';
+import { limits } from '../../protocol/limits.ts';
 import { shown } from '../../protocol/paths.ts';
 import { chunkCount, Ledger, segmentOf } from '../../protocol/segments.ts';
 import type { ChunkSink, Committed, SinkOffer } from '../storage.ts';
+import { isZeroChunk } from '../zeros.ts';
 import { storageError } from './errors.ts';
 import { closeFile, type FileIo, syncData, truncateFile } from './file-io.ts';
 import { type JournalHeader, recordSums } from './journal.ts';
@@ -40,6 +42,8 @@ interface Opening {
   readonly dataFd: number;
   readonly journal: JournalFile;
   readonly ledger: Ledger;
+  /** What the data file has already. */
+  readonly dataBytes: number;
   readonly warning: string | undefined;
 }
 
@@ -72,7 +76,7 @@ export async function openPartialSink(
       await forgetPast(chunkCount(offer.size, offer.chunkBytes), ledger, journal);
     }
     const warning = state.damaged ? damagedPartial : undefined;
-    const opening = { dataFd: opened.dataFd, journal, ledger, warning };
+    const opening = { dataFd: opened.dataFd, journal, ledger, dataBytes, warning };
     return new PartialSink(host, opening, offer.chunkBytes);
   } catch (error) {
     await Promise.all([closeFile(opened.dataFd), closeFile(opened.journalFd)]);
@@ -101,7 +105,8 @@ async function beginAnew(
   const ledger = new Ledger();
   const journal = journalOf(host, opened, 0, header, ledger);
   await journal.append(header);
-  return new PartialSink(host, { dataFd: opened.dataFd, journal, ledger, warning }, chunkBytes);
+  const opening = { dataFd: opened.dataFd, journal, ledger, dataBytes: 0, warning };
+  return new PartialSink(host, opening, chunkBytes);
 }
 
 /** The open journal of a partial that holds what `ledger` says. */
@@ -155,6 +160,10 @@ export class PartialSink implements ChunkSink {
   #telling: NodeJS.Timeout | undefined;
   /** Settles when the data write begun last is through. */
   #written: Promise<unknown> = Promise.resolve();
+  /** Size of the data file. */
+  #dataBytes: number;
+  /** From here on nothing but held chunks was ever written: all else is a hole. */
+  #dirtyBytes: number;
   #closing: Promise<void> | undefined;
 
   constructor(host: PartialHost, opening: Opening, chunkBytes: number) {
@@ -163,6 +172,8 @@ export class PartialSink implements ChunkSink {
     this.#dataFd = opening.dataFd;
     this.#journal = opening.journal;
     this.ledger = opening.ledger;
+    this.#dataBytes = opening.dataBytes;
+    this.#dirtyBytes = opening.dataBytes;
     this.warning = opening.warning;
     this.runChunks = Math.max(1, Math.floor(runBytes / chunkBytes));
   }
@@ -170,9 +181,7 @@ export class PartialSink implements ChunkSink {
   write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
     return this.#use(async () => {
       // One at a time: the kernel lets one writer into a file, and the others spin.
-      const written = this.#written.then(() =>
-        this.#host.io.write(this.#dataFd, slices, first * this.#chunkBytes),
-      );
+      const written = this.#written.then(() => this.#put(slices, first * this.#chunkBytes));
       this.#written = written.catch(() => undefined);
       await written;
       if (this.#unrecorded !== undefined) throw this.#unrecorded;
@@ -180,6 +189,15 @@ export class PartialSink implements ChunkSink {
         this.#record(first + i, (slices[i] as Uint8Array).byteLength, sum);
       }
     });
+  }
+
+  /** Zeros stay a hole where nothing was written before. */
+  async #put(slices: readonly Uint8Array[], positionBytes: number): Promise<void> {
+    const endBytes = slices.reduce((sum, { byteLength }) => sum + byteLength, positionBytes);
+    const isHole = positionBytes >= this.#dirtyBytes && slices.every(isZeroChunk);
+    if (!isHole) await this.#host.io.write(this.#dataFd, slices, positionBytes);
+    else if (endBytes > this.#dataBytes) await truncateFile(this.#dataFd, endBytes);
+    this.#dataBytes = Math.max(this.#dataBytes, endBytes);
   }
 
   /**
@@ -217,6 +235,8 @@ export class PartialSink implements ChunkSink {
   forget(segment: number): void {
     this.#tell();
     this.ledger.forgetSegment(segment);
+    const endBytes = (segment + 1) * limits.segmentChunks * this.#chunkBytes;
+    this.#dirtyBytes = Math.max(this.#dirtyBytes, endBytes);
     const record = { type: 'forget', firstSegment: segment, endSegment: segment + 1 } as const;
     // If this is lost, the next attempt finds the segment wrong once more, and no worse happens.
     this.#use(() => this.#journal.append(record)).catch(() => undefined);

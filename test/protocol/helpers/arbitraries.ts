@@ -139,10 +139,12 @@ const bodies: Bodies = {
   }),
   join: fc.record({ transfer: id, epoch: u32 }),
   chunk: fc
-    .tuple(u53, fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.boolean())
-    .map(([index, payload, intact]) => {
+    .tuple(u53, fc.uint8Array({ maxLength: 300 }), fc.boolean())
+    .map(([index, payload, flipped]) => {
+      const zero = payload.length === 0;
       const sum = checksum(payload);
-      return { index, payload, checksum: intact ? sum : sum ^ 1n, intact };
+      const intact = zero || !flipped;
+      return { index, payload, checksum: flipped ? sum ^ 1n : sum, intact, zero };
     }),
   fetch: fc.record({ base: path, paths: fc.array(text(20), { maxLength: limits.pageFiles }) }),
   offers: fc.record({ operation: id, base: path, policy, eager: fc.boolean(), entries }),

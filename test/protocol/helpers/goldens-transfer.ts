@@ -287,13 +287,23 @@ const completes: Golden[] = [
 const hello = new TextEncoder().encode('hello');
 /** XXH64 of "hello", from https://github.com/Cyan4973/xxHash (`printf hello | xxh64sum`). */
 const helloChecksum = 0x26c7_827d_889f_6da3n;
+/** XXH64 of 65,536 zeros (`head -c 65536 /dev/zero | xxh64sum`). */
+const zerosChecksum = 0x5983_dda9_f157_15a4n;
 
 const chunks: Golden[] = [
   golden(
     'chunk',
     'chunk: the content "hello"; the payload checksum is its content checksum',
     0x2f,
-    { type: 'chunk', request: 1, index: 0, payload: hello, checksum: helloChecksum, intact: true },
+    {
+      type: 'chunk',
+      request: 1,
+      index: 0,
+      payload: hello,
+      checksum: helloChecksum,
+      intact: true,
+      zero: false,
+    },
     (payload) => payload.raw('payload', hello, '"hello"'),
   ),
   golden(
@@ -307,9 +317,26 @@ const chunks: Golden[] = [
       payload: hello,
       checksum: helloChecksum,
       intact: true,
+      zero: false,
     },
     (payload) => payload.raw('payload', hello, '"hello"'),
     { index: largest },
+  ),
+  golden(
+    'chunk-zero',
+    'chunk: 65,536 zeros, with the feature zero-chunks; the payload checksum is theirs',
+    0x2f,
+    {
+      type: 'chunk',
+      request: 1,
+      index: 2,
+      payload: new Uint8Array(),
+      checksum: zerosChecksum,
+      intact: true,
+      zero: true,
+    },
+    () => undefined,
+    { index: 2, flags: 2, content: new Uint8Array(65_536) },
   ),
   golden(
     'chunk-damaged',
@@ -322,6 +349,7 @@ const chunks: Golden[] = [
       payload: hello,
       checksum: helloChecksum + 1n,
       intact: false,
+      zero: false,
     },
     (payload) => payload.raw('payload', hello, '"hello"'),
     { index: 3, checksumOff: 1n },

@@ -104,6 +104,8 @@ export interface HeaderFields {
   readonly index?: number | bigint;
   /** Added to the true check. */
   readonly checkOff?: bigint;
+  /** What the payload checksum is of, where that is not the payload. */
+  readonly content?: Uint8Array;
   /** Added to the true payload checksum. */
   readonly checksumOff?: bigint;
 }
@@ -120,7 +122,10 @@ export function header(fields: HeaderFields, payload: Uint8Array): Layout {
     .u32('request id', fields.request);
   const back = new Layout()
     .u64('chunk index', fields.index ?? 0)
-    .raw('payload checksum', littleEndian(checksumOf(payload, fields.checksumOff), 8));
+    .raw(
+      'payload checksum',
+      littleEndian(checksumOf(fields.content ?? payload, fields.checksumOff), 8),
+    );
   const check = checksumOf([...front.bytes, ...back.bytes], fields.checkOff);
   const whole = new Layout();
   whole.lines.push(...front.lines);

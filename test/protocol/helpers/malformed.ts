@@ -85,6 +85,10 @@ const headers: Malformed[] = [
   malformed('reserved', 'the reserved field is set', 'ping', ping, { reserved: 0x0100 }),
   malformed('flags', 'a flag is set', 'ping', ping, { flags: 1 }),
   malformed('flags-chunk', 'a flag is set on a chunk', 'chunk', byte, { flags: 0x80 }),
+  malformed('flags-zero', 'a chunk of zeros has a payload', 'chunk', byte, { flags: 2 }),
+  malformed('flags-zero-control', 'a control frame is said to be zeros', 'ping', ping, {
+    flags: 2,
+  }),
   malformed('index-control', 'a control frame has a chunk index', 'ping', ping, { index: 1 }),
   malformed('index-2-53', 'the chunk index is 2^53', 'chunk', byte, { index: 2n ** 53n }),
   malformed('index-2-64', 'the chunk index is 2^64 - 1', 'chunk', byte, { index: 2n ** 64n - 1n }),

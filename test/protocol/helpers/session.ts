@@ -146,6 +146,7 @@ const upload: Said[] = [
         payload: hello,
         checksum: helloChecksum,
         intact: true,
+        zero: false,
       },
       (payload) => payload.raw('payload', hello, '"hello"'),
     ),

@@ -1,7 +1,7 @@
 /** Whole frames to bytes and back, through the code under test. */
 import { FrameDecoder } from '../../../protocol/decoder.ts';
 import { chunkCode, encodeFrame, type Frame } from '../../../protocol/frames.ts';
-import { encodeHeader, headerBytes } from '../../../protocol/header.ts';
+import { encodeHeader, headerBytes, zeroFlag } from '../../../protocol/header.ts';
 
 export const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -9,10 +9,11 @@ export const viewOf = (bytes: Uint8Array): DataView =>
 /** The bytes of any frame; a chunk's header is written as a sender does it. */
 export function encode(frame: Frame): Uint8Array {
   if (frame.type !== 'chunk') return encodeFrame(frame);
-  const { request, index, payload, checksum } = frame;
+  const { request, index, payload, checksum, zero } = frame;
   const bytes = new Uint8Array(headerBytes + payload.length);
   bytes.set(payload, headerBytes);
-  const header = { type: chunkCode, flags: 0, length: payload.length, request, index, checksum };
+  const flags = zero ? zeroFlag : 0;
+  const header = { type: chunkCode, flags, length: payload.length, request, index, checksum };
   encodeHeader(header, bytes, viewOf(bytes), 0);
   return bytes;
 }
@@ -23,6 +24,7 @@ export function encode(frame: Frame): Uint8Array {
  */
 export function decode(bytes: Uint8Array, cuts: readonly number[] = []): Frame[] {
   const decoder = new FrameDecoder();
+  decoder.zeroChunks = true;
   const view = viewOf(bytes);
   const frames: Frame[] = [];
   let start = 0;

@@ -1,6 +1,7 @@
 /** What a process keeps in memory, by the kernel's own account. */
 import { existsSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { limits } from '../../../protocol/limits.ts';
 
 /** The most that it ever had, or since `forgetPeak`; NaN where the process is gone. */
 export function peakOf(pid: number): number {
@@ -24,9 +25,11 @@ export async function forgetPeak(pid: number): Promise<void> {
   await file.close();
 }
 
-/** A file without content on the disk; what is read are zeros, which travel like anything else. */
+/** A file with little content on the disk, but some in each chunk: chunks of zeros would not travel. */
 export async function writeSparse(file: string, sizeBytes: number): Promise<void> {
   const handle = await open(file, 'w');
   await handle.truncate(sizeBytes);
+  const mark = Uint8Array.of(1);
+  for (let at = 0; at < sizeBytes; at += limits.fileChunkBytes) await handle.write(mark, 0, 1, at);
   await handle.close();
 }

@@ -19,7 +19,7 @@ import {
   type FrameOf,
   type FrameType,
 } from '../../../protocol/frames.ts';
-import { encodeHeader, headerBytes } from '../../../protocol/header.ts';
+import { encodeHeader, headerBytes, zeroFlag } from '../../../protocol/header.ts';
 import { encodePreamble, preambleBytes, versions } from '../../../protocol/preamble.ts';
 import { type Credential, credentialOf, proofOf } from '../../../transfer/authentication.ts';
 import { BufferPool } from '../../../transfer/buffer-pool.ts';
@@ -149,16 +149,20 @@ export function join(daemon: TestDaemon, options: JoinOptions = {}): Joined {
   };
 }
 
-/** Header and payload of a chunk; `damage` flips a bit of the payload after its checksum was taken. */
+/**
+ * Header and payload of a chunk; `damage` flips a bit of the payload after its checksum was taken. With
+ * `zero` the payload stays here.
+ */
 export function chunkFrame(
   request: number,
   index: number,
   payload: Uint8Array,
-  { damage = false }: { damage?: boolean } = {},
+  { damage = false, zero = false }: { damage?: boolean; zero?: boolean } = {},
 ): Uint8Array {
-  const bytes = new Uint8Array(headerBytes + payload.length);
-  bytes.set(payload, headerBytes);
-  const header = { type: chunkCode, flags: 0, length: payload.length, request, index };
+  const length = zero ? 0 : payload.length;
+  const bytes = new Uint8Array(headerBytes + length);
+  bytes.set(payload.subarray(0, length), headerBytes);
+  const header = { type: chunkCode, flags: zero ? zeroFlag : 0, length, request, index };
   const view = new DataView(bytes.buffer);
   encodeHeader({ ...header, checksum: checksum(payload) }, bytes, view, 0);
   if (damage) bytes[headerBytes] = (bytes[headerBytes] as number) ^ 1;

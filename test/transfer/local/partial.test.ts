@@ -7,6 +7,7 @@ import { checksum } from '../../../protocol/checksum.ts';
 import { chunkChecksums } from '../../../protocol/segments.ts';
 import { encodeRecord } from '../../../transfer/local/journal.ts';
 import type { ChunkSink, Storage } from '../../../transfer/storage.ts';
+import { zeroChecksum, zeroChunk } from '../../../transfer/zeros.ts';
 import { bytesOf, chunkBytes, offerOf, sameBytes, writeChunks } from '../storage-suite.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
 
@@ -220,4 +221,53 @@ test('commits that fail leave the partial, and no descriptor stays open', async 
   }
   // The staging folder is held from its first use on; other tests of this file run beside this one.
   t.true((await readdir('/proc/self/fd')).length < before + 40);
+});
+
+test('zeros stay a hole where nothing was written, and overwrite what was', async (t) => {
+  const root = await newFolder(t);
+  const storage = await openStorage(t, { root, durability: 'none' });
+  const zeros = zeroChunk(chunkBytes);
+  const zeroSum = zeroChecksum(chunkBytes);
+  const chunks = 512;
+  const hole = offerOf(chunks * chunkBytes);
+  const first = await storage.openSink('f', hole, false);
+  // Content in the middle, which the journal does not know of when the next attempt begins.
+  await first.write(100, [content.subarray(0, chunkBytes)], [sums[0] as bigint]);
+  await first.close();
+  const staging = join(root, '.chunkferry');
+  const names = await readdir(staging);
+  const journal = join(staging, names.find((name) => name.endsWith('.journal')) as string);
+  const { size } = await stat(journal);
+  await truncate(journal, size - 1);
+
+  const sink = await storage.openSink('f', hole, false);
+  t.deepEqual(heldOf(sink), []);
+  for (let i = 0; i < chunks; i += 32) {
+    await sink.write(i, Array<Uint8Array>(32).fill(zeros), Array<bigint>(32).fill(zeroSum));
+  }
+  t.deepEqual(heldOf(sink), [[0, chunks]]);
+  // What turns out wrong is written again, whatever it is.
+  await sink.write(200, [content.subarray(0, chunkBytes)], [sums[0] as bigint]);
+  sink.forget(1);
+  await sink.write(128, Array<Uint8Array>(128).fill(zeros), Array<bigint>(128).fill(zeroSum));
+  const back = new Uint8Array(chunks * chunkBytes).fill(1);
+  t.is(await sink.read(back, 0), back.length);
+  t.true(back.every((byte) => byte === 0));
+  await sink.commit({ size: back.length, mtimeNs: 0n, mode: 0o600 });
+  const { size: bytes, blocks } = await stat(join(root, 'f'));
+  t.is(bytes, back.length);
+  t.true(blocks * 512 < bytes, 'some of it stayed a hole');
+  await storage.close();
+});
+
+test('nothing but zeros takes no room', async (t) => {
+  const root = await newFolder(t);
+  const storage = await openStorage(t, { root, durability: 'none' });
+  const sink = await storage.openSink('f', offerOf(64 * chunkBytes), false);
+  const zeros = Array<Uint8Array>(64).fill(zeroChunk(chunkBytes));
+  await sink.write(0, zeros, Array<bigint>(64).fill(zeroChecksum(chunkBytes)));
+  await sink.commit({ size: 64 * chunkBytes, mtimeNs: 0n, mode: 0o600 });
+  const { size, blocks } = await stat(join(root, 'f'));
+  t.deepEqual([size, blocks], [64 * chunkBytes, 0]);
+  await storage.close();
 });
