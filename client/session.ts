@@ -71,10 +71,10 @@ export class Session {
    */
   async isFurtherThan(roundTripMs: number): Promise<boolean> {
     const connection = await this.connection();
-    const isFar = (): boolean => (connection.roundTripMs ?? 0) >= roundTripMs;
+    const isFar = (): boolean => (connection.pings.roundTripMs ?? 0) >= roundTripMs;
     for (let i = 0; i < roundTrips && isFar(); i += 1) {
       const answered = new Promise<void>((resolve) => {
-        connection.onRoundTrip = () => resolve();
+        connection.pings.onRoundTrip = () => resolve();
       });
       connection.ping();
       await Promise.race([answered, connection.closed]);

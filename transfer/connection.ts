@@ -5,7 +5,6 @@
  * that read it; only writes wait. So a peer can't make us queue what we haven't looked at, and both
  * ends go on reading while their writes are blocked.
  */
-import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { mayComeLate, openerOf } from '../protocol/conversation.ts';
 import { FrameDecoder } from '../protocol/decoder.ts';
@@ -14,8 +13,8 @@ import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
 import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/frames.ts';
 import { headerBytes } from '../protocol/header.ts';
 import type { ChunkBatch } from './chunk-batch.ts';
+import { Deadlines, type Timeouts } from './deadlines.ts';
 import { ReceiveWindow, type SendingFigures } from './flow.ts';
-import { FramePace } from './frame-pace.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { agreeLimits } from './greeting.ts';
 import {
@@ -28,10 +27,11 @@ import {
 } from './handshake.ts';
 import type { Block, InputBuffer } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
+import { Pings } from './pings.ts';
 import { type Carrier, type OnWritten, Request, type Traffic } from './request.ts';
 import { zeroChunksFeature } from './zeros.ts';
 
-export interface ConnectionOptions {
+export interface ConnectionOptions extends Timeouts {
   /** Only a client opens requests. */
   readonly side: 'client' | 'daemon';
   readonly hello: Hello;
@@ -43,25 +43,15 @@ export interface ConnectionOptions {
   readonly traffic?: Traffic;
   /** A request of the peer, with the frame that opened it; the daemon's side needs it. */
   readonly onRequest?: (request: Request, frame: ControlFrame) => void;
-  /** A request without progress for this long fails with `timeout`. */
-  readonly progressMs?: number;
-  /** So does one that only the peer's word kept alive for this long. */
-  readonly workingMs?: number;
   /** Answers that wait for a peer that doesn't read; more ends the connection. */
   readonly replyQueueBytes?: number;
   readonly greetingBytes?: number;
-  readonly greetingMs?: number;
-  readonly heartbeatMs?: number;
-  readonly silenceMs?: number;
-  readonly tickMs?: number;
 }
 
 /** A client without a valid proof is `refused`: it hears of it later, and nothing it says counts. */
 type Phase = 'greeting' | 'refused' | 'open' | 'closed';
 
 const pageOpeners: ReadonlySet<string> = new Set(['offers', 'fetch']);
-/** Pings without an answer that are remembered. */
-const pingsKept = 8;
 
 export class Connection implements Carrier {
   readonly #link: Duplex;
@@ -72,7 +62,7 @@ export class Connection implements Carrier {
   #greetedBytes = 0;
   readonly #requests = new Map<number, Request>();
   readonly #ticker: NodeJS.Timeout;
-  readonly #startedAtMs = performance.now();
+  readonly #deadlines: Deadlines;
   #phase: Phase = 'greeting';
   #agreed: ToldLimits | undefined;
   readonly #writer: FrameWriter;
@@ -82,7 +72,7 @@ export class Connection implements Carrier {
   #saidGoodbye = false;
   #heardGoodbye = false;
   #failure: FerryError | undefined;
-  heardAtMs: number = performance.now();
+  readonly pings: Pings = new Pings();
   /** Settles when both hellos are through, with the peer's; rejects when they never will be. */
   readonly ready: Promise<Hello>;
   /** Settles when the connection is over, with the reason if it was not asked for. */
@@ -90,21 +80,13 @@ export class Connection implements Carrier {
   #resolveReady: (hello: Hello) => void = () => undefined;
   #rejectReady: (error: Error) => void = () => undefined;
   #resolveClosed: (error: FerryError | undefined) => void = () => undefined;
-  /** Shortest round trip so far, of the greeting or a ping; undefined before. */
-  roundTripMs: number | undefined;
-  /** Told of each answered ping. */
-  onRoundTrip: (ms: number) => void = () => undefined;
-  #pings = new Map<bigint, number>();
-  /** When content last went either way, of whatever request: the others wait for their turn. */
-  #movedAtMs = performance.now();
-  readonly #pace: FramePace;
 
   constructor(link: Duplex, input: InputBuffer, options: ConnectionOptions) {
     this.#link = link;
     this.#writer = new FrameWriter(link);
     this.#input = input;
     this.#options = options;
-    this.#pace = new FramePace(options.progressMs);
+    this.#deadlines = new Deadlines(options);
     this.traffic = options.traffic ?? { receivedBytes: 0, sentBytes: 0 };
     const write = (bytes: Uint8Array): void => this.#writer.write(bytes);
     this.#handshake =
@@ -130,7 +112,7 @@ export class Connection implements Carrier {
     link.on('error', (cause) => this.#lost(cause));
     link.on('close', () => this.#lost());
     link.on('end', () => this.#lost());
-    this.#ticker = setInterval(() => this.#tick(), options.tickMs ?? transferLimits.tickMs);
+    this.#ticker = setInterval(() => this.#tick(), this.#deadlines.tickMs);
     this.#handshake.begin();
   }
 
@@ -138,6 +120,10 @@ export class Connection implements Carrier {
     const { peer } = this.#handshake;
     if (peer === undefined) throw new Error('The connection has not greeted yet.');
     return peer;
+  }
+
+  get heardAtMs(): number {
+    return this.#deadlines.heardAtMs;
   }
 
   get peerSession(): Uint8Array {
@@ -172,8 +158,7 @@ export class Connection implements Carrier {
   /** Parses all whole frames of the block; gives the bytes that the next one needs. */
   #parse(block: Block): number {
     try {
-      this.heardAtMs = performance.now();
-      this.#pace.heard(block.end - block.start);
+      this.#deadlines.heard(block.end - block.start);
       if (!this.#readPreamble(block)) return block.end - block.start + 1;
       this.#receiveWindow.readBegin();
       for (;;) {
@@ -189,7 +174,7 @@ export class Connection implements Carrier {
           this.#greet(decoded.frame, payload);
         } else this.#dispatch(decoded.frame, decoded.length - headerBytes);
       }
-      this.#pace.parsed(block.end - block.start);
+      this.#deadlines.parsed(block.end - block.start);
       for (const request of this.#requests.values()) request.readEnd();
       this.#receiveWindow.readEnd();
     } catch (error) {
@@ -253,7 +238,7 @@ export class Connection implements Carrier {
   #open(): void {
     const { peer } = this;
     if (this.#options.side === 'client') {
-      this.roundTripMs = performance.now() - this.#startedAtMs;
+      this.pings.took(performance.now() - this.#deadlines.startedAtMs);
     }
     this.#agreed = agreeLimits(this.#options.hello.limits, peer.limits);
     const ours = this.#options.hello.limits.inFlightBytes;
@@ -268,15 +253,9 @@ export class Connection implements Carrier {
       case 'ping':
         this.say({ type: 'pong', request: 0, token: frame.token });
         return;
-      case 'pong': {
-        const saidAtMs = this.#pings.get(frame.token);
-        if (saidAtMs === undefined) return;
-        this.#pings.delete(frame.token);
-        const tookMs = performance.now() - saidAtMs;
-        this.roundTripMs = Math.min(tookMs, this.roundTripMs ?? tookMs);
-        this.onRoundTrip(tookMs);
+      case 'pong':
+        this.pings.answered(frame.token);
         return;
-      }
       case 'credit':
         this.#writer.credit(frame.consumed);
         return;
@@ -379,7 +358,7 @@ export class Connection implements Carrier {
   }
 
   moved(): void {
-    this.#movedAtMs = performance.now();
+    this.#deadlines.movedAtMs = performance.now();
   }
 
   consumed(bytes: number): void {
@@ -396,10 +375,7 @@ export class Connection implements Carrier {
 
   /** Asks the peer for a sign of life and measures how long it takes. */
   ping(): void {
-    const token = randomBytes(8).readBigUInt64LE();
-    this.#pings.set(token, performance.now());
-    for (const old of this.#pings.keys()) if (this.#pings.size > pingsKept) this.#pings.delete(old);
-    this.say({ type: 'ping', request: 0, token });
+    this.say({ type: 'ping', request: 0, token: this.pings.next() });
   }
 
   // ---- time ----------------------------------------------------------------------------------
@@ -408,33 +384,18 @@ export class Connection implements Carrier {
     const now = performance.now();
     if (this.#phase === 'refused') return;
     if (this.#phase === 'greeting') {
-      const { greetingMs = transferLimits.greetingMs } = this.#options;
-      if (now - this.#startedAtMs > greetingMs) this.#end(timedOut('did not greet in time'));
+      if (this.#deadlines.greetingIsOver(now)) this.#end(timedOut('did not greet in time'));
       return;
     }
-    const { tickMs = transferLimits.tickMs, heartbeatMs = transferLimits.heartbeatMs } =
-      this.#options;
-    // At the next tick it would be too late.
-    if (now - this.#writer.wroteAtMs > heartbeatMs - tickMs) this.ping();
-    // While we don't read for our own reasons, silence says nothing about the peer.
-    if (this.#input.paused) {
-      this.heardAtMs = now;
-      this.#pace.restart(now);
-    }
-    const { silenceMs = transferLimits.silenceMs } = this.#options;
-    if (now - this.heardAtMs > silenceMs) {
-      this.close(timedOut('has not been heard from'));
+    if (this.#deadlines.owesSign(now, this.#writer.wroteAtMs)) this.ping();
+    if (this.#input.paused) this.#deadlines.notReading(now);
+    const fault = this.#deadlines.overdue(now);
+    if (fault !== undefined) {
+      this.close(timedOut(fault));
       return;
     }
-    if (this.#pace.isTooSlow(now)) {
-      this.close(timedOut('sends a frame too slowly (progressMs)'));
-      return;
-    }
-    const movedAtMs = Math.max(this.#movedAtMs, this.#pace.movedAtMs);
-    const { progressMs = transferLimits.progressMs, workingMs = transferLimits.workingMs } =
-      this.#options;
     for (const request of this.#requests.values()) {
-      const overdue = request.overdue(now, movedAtMs, { progressMs, workingMs });
+      const overdue = this.#deadlines.requestOverdue(request, now);
       if (overdue !== undefined) request.fail(new FerryError('timeout', overdue));
     }
   }

@@ -45,7 +45,7 @@ export class Probe {
 
   /** Measures until `stop`. Rejects with FerryError when the daemon refuses. */
   async run(): Promise<void> {
-    this.#connection.onRoundTrip = (ms) => {
+    this.#connection.pings.onRoundTrip = (ms) => {
       this.#pingMs.push(ms);
       if (!this.#isOver) setTimeout(() => this.#ping(), pingGapMs).unref();
     };
