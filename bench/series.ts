@@ -130,10 +130,10 @@ const files: Series = {
   },
 };
 
-/** Sparse files: only the reading, sending and checking is of any size. */
+/** Sparse files, as of other content there is no room for so much: zeros travel without their bytes. */
 const memory: Series = {
   id: 'memory',
-  title: 'peak memory as the file grows',
+  title: 'peak memory as a sparse file grows',
   axis: 'GiB',
   columns: ['client up, MB', 'daemon up, MB', 'seconds up'],
   needs: [],

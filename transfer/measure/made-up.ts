@@ -23,6 +23,8 @@ export class MadeUpSource implements ChunkSource {
   readonly identity: Uint8Array = new Uint8Array();
   readonly rewindable = true;
   readonly #block: Uint8Array;
+  /** Buffers of a chunk that have the block already: who sends uses them again, and changes nothing. */
+  readonly #filled = new WeakSet<Uint8Array>();
   /** Where it ends: known from the start, or from `stop` on. */
   #endBytes: number;
   #reachedBytes = 0;
@@ -41,13 +43,16 @@ export class MadeUpSource implements ChunkSource {
   async read(buffer: Uint8Array, positionBytes: number): Promise<number> {
     const bytes = Math.max(0, Math.min(buffer.length, this.#endBytes - positionBytes));
     this.#reachedBytes = Math.max(this.#reachedBytes, positionBytes + bytes);
-    await this.fill(buffer.subarray(0, bytes), positionBytes);
+    await this.fill(bytes === buffer.length ? buffer : buffer.subarray(0, bytes), positionBytes);
     return bytes;
   }
 
   /** Puts the content from `positionBytes` on into all of `buffer`. */
   protected async fill(buffer: Uint8Array, positionBytes: number): Promise<void> {
     const block = this.#block;
+    const isChunk = buffer.length === block.length && positionBytes % block.length === 0;
+    if (isChunk && this.#filled.has(buffer)) return;
+    if (isChunk) this.#filled.add(buffer);
     for (let at = 0; at < buffer.length; ) {
       const from = (positionBytes + at) % block.length;
       const part = block.subarray(from, from + buffer.length - at);
