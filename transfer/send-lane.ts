@@ -1,11 +1,11 @@
 /** One connection's part in sending a file: what is wanted of it, and the batches that go out. */
 import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
-import type { Level } from '../protocol/frames/requests.ts';
 import type { Complete, Working } from '../protocol/frames/transfer.ts';
 import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits, segmentBytes } from '../protocol/limits.ts';
 import { type Range, RangeSet, unbounded } from '../protocol/ranges.ts';
 import type { ChunkBatch, Framing } from './chunk-batch.ts';
+import { Comparisons } from './comparisons.ts';
 import { Demand } from './demand.ts';
 import { transferLimits } from './limits.ts';
 import type { Request } from './request.ts';
@@ -14,30 +14,22 @@ import { SendBatches } from './send-batches.ts';
 import { sha256Of } from './sha256.ts';
 import { Signal } from './signal.ts';
 import { sourceChanged } from './source-changed.ts';
-import { SourceChecksums, sumsPage } from './source-checksums.ts';
+import { SourceChecksums } from './source-checksums.ts';
 import { whileWorking } from './working.ts';
 import { zeroChunksFeature } from './zeros.ts';
-
-interface CompareJob extends Range {
-  readonly level: Level;
-}
 
 export class SendLane {
   readonly #sending: Sending;
   readonly #request: Request;
   readonly #wanted = new RangeSet();
   readonly #wake = new Signal();
-  readonly #compareWake = new Signal();
   readonly #batches: SendBatches;
   /** Content that its rate and quota let pass, and that was dropped before it left. */
   #passedBytes = 0;
   /** Settles when the batch begun last has left: batches leave in the order of the file. */
   #before: Promise<void> = Promise.resolve();
-  #jobs: CompareJob[] = [];
   readonly #wantedAgain = new Demand();
-  readonly #compared = { segment: new Demand(), chunk: new Demand() };
-  #checksums: SourceChecksums | undefined;
-  #comparing = false;
+  readonly #comparisons: Comparisons;
   #round = 0;
   #endedRound = 0;
   #last = false;
@@ -49,6 +41,7 @@ export class SendLane {
     this.#sending = sending;
     this.#request = request;
     this.#batches = new SendBatches(sending, request.carrier);
+    this.#comparisons = new Comparisons(sending, request);
   }
 
   get #framing(): Framing {
@@ -85,7 +78,7 @@ export class SendLane {
     this.#failure ??= failure;
     this.#request.fail(failure);
     this.#wake.notify();
-    this.#compareWake.notify();
+    this.#comparisons.wake();
   }
 
   #hear(frame: ControlFrame, bulkBytes: number): void {
@@ -96,7 +89,8 @@ export class SendLane {
         this.#hearWant(frame);
         return;
       case 'compare':
-        this.#hearCompare(frame);
+        this.#comparisons.hear(frame);
+        this.#checkHeld(this.#comparisons.waiting);
         return;
       case 'have':
         // A stream keeps the segment that its receiver may ask about chunk by chunk.
@@ -109,7 +103,7 @@ export class SendLane {
       case 'complete':
         this.#complete = frame;
         this.#wake.notify();
-        this.#compareWake.notify();
+        this.#comparisons.wake();
         return;
       default:
         throw new ProtocolError('protocol', `A ${frame.type} frame makes no sense in a transfer.`);
@@ -135,16 +129,6 @@ export class SendLane {
     this.#round = round;
     this.#last = last;
     this.#wake.notify();
-  }
-
-  #hearCompare({ level, ranges }: FrameOf<'compare'>): void {
-    const all = SourceChecksums.count(level, this.#sending.chunks);
-    for (const range of ranges) {
-      this.#jobs.push({ level, ...range });
-      this.#compared[level].add(Math.min(range.end, all) - Math.min(range.start, all), all);
-    }
-    this.#checkHeld(this.#jobs.length);
-    this.#compareWake.notify();
   }
 
   #checkHeld(count: number): void {
@@ -274,44 +258,18 @@ export class SendLane {
 
   async #compareLoop(): Promise<void> {
     try {
-      while (!this.#over) {
-        const job = this.#jobs.shift();
-        if (job === undefined) {
-          await this.#compareWake.wait();
-          continue;
-        }
-        this.#comparing = true;
-        await this.#compare(job);
-        this.#comparing = false;
-        this.#wake.notify();
-      }
+      await this.#comparisons.run(
+        () => this.#over,
+        () => this.#wake.notify(),
+      );
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  async #compare({ level, start, end }: CompareJob): Promise<void> {
-    const { chunks } = this.#sending;
-    if (end > SourceChecksums.count(level, chunks)) {
-      throw new ProtocolError('protocol', 'Checksums past the end are asked for.');
-    }
-    this.#checksums ??= this.#newChecksums();
-    for (let first = start; first < end && !this.#over; first += sumsPage) {
-      const last = Math.min(end, first + sumsPage);
-      const checksums = await this.#checksums.of(level, first, last, chunks);
-      const request = this.#request.id;
-      await this.#request.sayBulk({ type: 'sums', request, level, first, checksums, last: false });
-    }
-  }
-
-  #newChecksums(): SourceChecksums {
-    const { source, options, ledger } = this.#sending;
-    return new SourceChecksums(source, options.chunkBytes, ledger);
-  }
-
   async #digest(): Promise<bigint | undefined> {
     const round = this.#round;
-    while ((this.#jobs.length > 0 || this.#comparing) && !this.#over) {
+    while (this.#comparisons.isBusy && !this.#over) {
       await this.#wake.wait();
       // What differs is wanted again, and needn't wait for the rest of the comparison.
       if (this.#round !== round) return undefined;
@@ -330,9 +288,9 @@ export class SendLane {
 
   /** Reads what the ledger lacks. */
   async #wholeDigest(mustStop: () => boolean): Promise<bigint | undefined> {
-    const { ledger, chunks, sizeBytes, options } = this.#sending;
+    const { source, ledger, chunks, sizeBytes, options } = this.#sending;
     const total = sizeBytes ?? 0;
-    const checksums = this.#newChecksums();
+    const checksums = new SourceChecksums(source, options.chunkBytes, ledger);
     for (const { start, end } of ledger.held.gaps(0, chunks)) {
       for (let first = start; first < end && !mustStop(); first += limits.segmentChunks) {
         await checksums.chunks(first, Math.min(end, first + limits.segmentChunks));
