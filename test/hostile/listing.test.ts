@@ -4,9 +4,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import test from 'ava';
 import * as bodies from './helpers/bodies.ts';
-import { isWhole } from './helpers/cases.ts';
 import { Ground } from './helpers/ground.ts';
 import { type Answer, isFolder, Visitor } from './helpers/rogue.ts';
+import { isWhole } from './helpers/whole.ts';
 import { frame, headerBytes } from './helpers/wire.ts';
 
 const MiB = 1024 * 1024;

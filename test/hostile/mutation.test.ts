@@ -11,7 +11,6 @@ import { defaultTransferOptions } from '../../client/transfer-options.ts';
 import { testConnect } from '../helpers/token.ts';
 import { randomOf, seed } from '../system/helpers/seed.ts';
 import * as bodies from './helpers/bodies.ts';
-import { isWhole } from './helpers/cases.ts';
 import { Ground, pictureOf } from './helpers/ground.ts';
 import {
   again,
@@ -21,6 +20,7 @@ import {
   type Passing,
 } from './helpers/mutants.ts';
 import { hello } from './helpers/peer.ts';
+import { isWhole } from './helpers/whole.ts';
 import {
   cat,
   codes,

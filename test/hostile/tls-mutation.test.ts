@@ -11,8 +11,9 @@ import { defaultTransferOptions } from '../../client/transfer-options.ts';
 import { testConnect } from '../helpers/token.ts';
 import { randomBytes } from '../system/helpers/files.ts';
 import { randomOf, seed } from '../system/helpers/seed.ts';
-import { inTurns, isWhole } from './helpers/cases.ts';
+import { inTurns } from './helpers/cases.ts';
 import { Ground } from './helpers/ground.ts';
+import { isWhole } from './helpers/whole.ts';
 
 type Direction = 'up' | 'down';
 

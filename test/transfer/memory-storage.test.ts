@@ -1,6 +1,7 @@
 import test from 'ava';
 import { MemoryStorage } from '../../transfer/memory-storage.ts';
-import { failureOf, smallFile, storageSuite } from './storage-suite.ts';
+import { failureOf, smallFile } from './helpers/stored-files.ts';
+import { storageSuite } from './storage-suite.ts';
 
 storageSuite('memory', {
   open: () => Promise.resolve(new MemoryStorage()),

@@ -4,9 +4,6 @@ import { until } from '../../system/helpers/wait.ts';
 import type { Ground } from './ground.ts';
 import type { Peer } from './peer.ts';
 
-/** `npm run soak` takes every position, and as many as THREATS says. */
-export const isWhole: boolean = process.env['FERRY_SOAK'] !== undefined;
-
 const atOnce = 16;
 /** Only a failing test waits so long; a stranger has 10 s for its greeting. */
 const patienceMs = 15_000;

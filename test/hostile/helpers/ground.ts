@@ -25,6 +25,7 @@ import { randomBytes, type TempFolder, tempFolder } from '../../system/helpers/f
 import { until } from '../../system/helpers/wait.ts';
 import { fetchFile, HalfUpload, upload } from './dances.ts';
 import { type Greeting, Peer } from './peer.ts';
+import { isWhole } from './whole.ts';
 
 const MiB = 1024 * 1024;
 const grownBytesMost = 64 * MiB;
@@ -36,6 +37,8 @@ const settleMs = 10_000;
 const smallChunk = 1024;
 /** Between two chunks of the healthy transfer. */
 const stepMs = 1_000;
+/** Half of them come step by step: enough for the longest attack. */
+const healthyChunks = isWhole ? 7_200 : 40;
 const stagingName = '.chunkferry';
 const infoLevel = 30;
 const errorLevel = 50;
@@ -160,7 +163,7 @@ export class Ground {
     const logged = this.daemon.logs.length;
     const startBytes = (await usage(this.daemon.pid))?.bytes ?? 0;
     const before = await pictureOf(this.served());
-    const content = randomBytes(`neighbour ${this.#rounds}`, 40 * smallChunk + 1);
+    const content = randomBytes(`neighbour ${this.#rounds}`, healthyChunks * smallChunk + 1);
     const healthy = new HalfUpload(this.#neighbour, 'neighbour', content, smallChunk);
     await healthy.begin();
     const pulse = setInterval(() => healthy.step(), stepMs);

@@ -21,7 +21,7 @@ import {
   sameBytes,
   smallFile,
   writeChunks,
-} from '../storage-suite.ts';
+} from '../helpers/stored-files.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
 
 interface Scene {

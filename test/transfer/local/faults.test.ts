@@ -10,7 +10,7 @@ import { FerryError } from '../../../protocol/errors.ts';
 import { openLocalStorage } from '../../../transfer/local/local-storage.ts';
 import type { Storage } from '../../../transfer/storage.ts';
 import { quickFolder } from '../../system/helpers/wait.ts';
-import { bytesOf, chunkBytes, offerOf, smallFile, writeChunks } from '../storage-suite.ts';
+import { bytesOf, chunkBytes, offerOf, smallFile, writeChunks } from '../helpers/stored-files.ts';
 import { type Fault, faultsOf, withFault } from './helpers/failing-calls.ts';
 
 const oldContent = Buffer.from(bytesOf(1000, 1));

@@ -11,7 +11,7 @@ import { JournalFile, journalSlackBytes } from '../../../transfer/local/journal-
 import { readJournal } from '../../../transfer/local/journal-replay.ts';
 import { encodeSnapshot } from '../../../transfer/local/journal-snapshot.ts';
 import { randomOf, seed } from '../../system/helpers/seed.ts';
-import { bytesOf, chunkBytes, offerOf } from '../storage-suite.ts';
+import { bytesOf, chunkBytes, offerOf } from '../helpers/stored-files.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
 
 const { segmentChunks } = limits;

@@ -8,7 +8,7 @@ import { chunkChecksums } from '../../../protocol/segments.ts';
 import { encodeRecord } from '../../../transfer/local/journal.ts';
 import type { ChunkSink, Storage } from '../../../transfer/storage.ts';
 import { zeroChecksum, zeroChunk } from '../../../transfer/zeros.ts';
-import { bytesOf, chunkBytes, offerOf, sameBytes, writeChunks } from '../storage-suite.ts';
+import { bytesOf, chunkBytes, offerOf, sameBytes, writeChunks } from '../helpers/stored-files.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
 
 const content = bytesOf(40 * chunkBytes + 100);

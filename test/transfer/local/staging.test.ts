@@ -15,7 +15,7 @@ import {
   put,
   smallFile,
   writeChunks,
-} from '../storage-suite.ts';
+} from '../helpers/stored-files.ts';
 import { newFolder, openStorage, reopenStorage } from './folder-fixture.ts';
 
 const held = 'It is held.';

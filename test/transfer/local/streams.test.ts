@@ -5,7 +5,7 @@ import { limits, segmentBytes } from '../../../protocol/limits.ts';
 import { chunkChecksums } from '../../../protocol/segments.ts';
 import { StreamSink } from '../../../transfer/local/stream-sink.ts';
 import { StreamSource } from '../../../transfer/local/stream-source.ts';
-import { bytesOf, chunkBytes, failureOf, sameBytes, writeChunks } from '../storage-suite.ts';
+import { bytesOf, chunkBytes, failureOf, sameBytes, writeChunks } from '../helpers/stored-files.ts';
 
 const sourceOf = (stream: Readable): StreamSource =>
   new StreamSource(stream, { name: 'standard input', mtimeNs: 5n, mode: 0o600 });

@@ -25,7 +25,7 @@ import { defaultPolicy } from '../../../../protocol/frames/transfer.ts';
 import { openLocalStorage } from '../../../../transfer/local/local-storage.ts';
 import type { Storage } from '../../../../transfer/storage.ts';
 import { quickFolder } from '../../../system/helpers/wait.ts';
-import { offerOf, smallFile } from '../../storage-suite.ts';
+import { offerOf, smallFile } from '../../helpers/stored-files.ts';
 
 const secret = 'the secret of the canary';
 const mine = 'mine';
