@@ -72,6 +72,8 @@ export class Connection implements Carrier {
   #saidGoodbye = false;
   #heardGoodbye = false;
   #failure: FerryError | undefined;
+  /** Ends a link that does not close by itself. */
+  #lingering: NodeJS.Timeout | undefined;
   readonly pings: Pings = new Pings();
   /** Settles when both hellos are through, with the peer's; rejects when they never will be. */
   readonly ready: Promise<Hello>;
@@ -110,7 +112,10 @@ export class Connection implements Carrier {
     });
     input.parse = (block) => this.#parse(block);
     link.on('error', (cause) => this.#lost(cause));
-    link.on('close', () => this.#lost());
+    link.on('close', () => {
+      this.#lost();
+      clearTimeout(this.#lingering);
+    });
     link.on('end', () => this.#lost());
     this.#ticker = setInterval(() => this.#tick(), this.#deadlines.tickMs);
     this.#handshake.begin();
@@ -456,7 +461,7 @@ export class Connection implements Carrier {
     if (flush) this.#link.end(() => this.#link.destroy());
     else this.#link.destroy();
     // A peer that reads nothing any more must not keep the socket.
-    setTimeout(() => this.#link.destroy(), transferLimits.lingerMs).unref();
+    this.#lingering = setTimeout(() => this.#link.destroy(), transferLimits.lingerMs).unref();
     this.#input.release();
     this.#resolveClosed(failure);
   }

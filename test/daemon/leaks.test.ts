@@ -1,16 +1,25 @@
 /** After work, and a stop, nothing of a daemon and its clients is left in the process. */
+import { createHook } from 'node:async_hooks';
 import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { connect, defaultTransferOptions, parseRemote } from '../../client/index.ts';
 import { startDaemon } from '../../daemon/daemon.ts';
 import { createLog } from '../../daemon/log.ts';
 import { defaultSettings } from '../../daemon/settings.ts';
 import { provideToken, testConnect, testToken } from '../helpers/token.ts';
-import { until } from '../transfer/helpers/outcome.ts';
+import { turns } from '../transfer/helpers/outcome.ts';
 
-/** Everything that keeps a process alive, and every open descriptor where the system tells. */
+/** Timers that wait, those that would keep no process alive among them. */
+const timers = new Set<number>();
+createHook({
+  init: (id, type) => void (type === 'Timeout' && timers.add(id)),
+  destroy: (id) => void timers.delete(id),
+}).enable();
+
+/** Everything that keeps a process alive, all timers, and every open descriptor where the system tells. */
 function resources(): string[] {
   let descriptors: string[] = [];
   try {
@@ -18,7 +27,19 @@ function resources(): string[] {
   } catch {
     // Only Linux tells.
   }
-  return [...process.getActiveResourcesInfo(), ...descriptors].sort();
+  const waiting = Array.from({ length: timers.size }, () => 'timer');
+  return [...process.getActiveResourcesInfo(), ...waiting, ...descriptors].sort();
+}
+
+const patienceMs = 10_000;
+
+/** Waits until it is so, or for long enough; the timer of the wait itself is gone when it looks. */
+async function settled(isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  do {
+    await sleep(2);
+    await turns();
+  } while (!isSo() && performance.now() < deadline);
 }
 
 async function workOnce(folder: string, lines: string[]): Promise<void> {
@@ -55,11 +76,11 @@ test('no descriptor, timer, socket, token or staging is left', async (t) => {
   // What is loaded or opened once and for all is there after the first time.
   await workOnce(folder, lines);
   await rm(`${folder}/served/up-0`);
-  await until(() => !resources().includes('FSReqCallback'), 'quiet');
+  await settled(() => !resources().includes('FSReqCallback'));
   const before = resources();
   await workOnce(folder, lines);
   const isBack = (): boolean => resources().join() === before.join();
-  await until(isBack, 'the baseline').catch(() => undefined);
+  await settled(isBack);
   t.deepEqual(resources(), before);
   t.true(lines.length > 0);
   t.false(lines.join('').includes(testToken));

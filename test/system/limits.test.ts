@@ -158,7 +158,11 @@ test.serial(
 );
 
 test.serial('stagingBytesPerToken: what does not fit is refused before it is sent', async (t) => {
-  const scene = await limitedScene(t, { stagingBytesPerToken: large - 1 });
+  const scene = await limitedScene(
+    t,
+    { stagingBytesPerToken: large - 1 },
+    { leavesPartials: true },
+  );
   await writeRandomFile(scene.at('large'), large);
   await writeRandomFile(scene.at('fits'), large - 1);
   const up = ['upload', scene.at('large'), scene.url('large')];
@@ -307,7 +311,7 @@ test.serial(
 test.serial(
   'progressMs: who sends a byte a second is closed, who sends slowly is not',
   async (t) => {
-    const scene = await limitedScene(t, { progressMs: 3_000 });
+    const scene = await limitedScene(t, { progressMs: 3_000 }, { leavesPartials: true });
     const content = contentOf(2 * 65_536);
     const source = sourceOf(content);
     const slow = async (path: string, bytes: number, everyMs: number): Promise<RawPeer> => {
@@ -362,7 +366,11 @@ test.serial('fifty readers that stop cost the daemon little, and others nothing'
 test.serial(
   'sixty-four uploads of 1 GB at once stay within 256 MiB, and nothing is reserved',
   async (t) => {
-    const scene = await limitedScene(t, {}, { nodeArguments: ['--max-old-space-size=64'] });
+    const scene = await limitedScene(
+      t,
+      {},
+      { nodeArguments: ['--max-old-space-size=64'], leavesPartials: true },
+    );
     const chunks = 32;
     const content = contentOf(65_536);
     const source = sourceOf(content);

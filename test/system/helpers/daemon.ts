@@ -1,6 +1,8 @@
 /** Runs the real ferryd. */
 import assert from 'node:assert/strict';
-import { provideToken, testToken } from '../../helpers/token.ts';
+import { fileURLToPath } from 'node:url';
+import { provideToken } from '../../helpers/token.ts';
+import { type OpenFiles, openFiles } from './descriptors.ts';
 import { tempFolder } from './files.ts';
 import {
   type Exit,
@@ -9,6 +11,7 @@ import {
   parseObject,
   startProgram,
 } from './processes.ts';
+import { watchForTokens } from './secrets.ts';
 
 export interface DaemonSettings extends ProgramOptions {
   /** The folder to serve as `/`; leave it out to give `--share` in `args`. */
@@ -21,6 +24,8 @@ export interface DaemonSettings extends ProgramOptions {
   /** Whether it serves plain TCP, the default here: what TLS does has tests of its own. */
   readonly plain?: boolean;
 }
+
+const leftOver = fileURLToPath(new URL('left-over.js', import.meta.url));
 
 export type LogRecord = Readonly<Record<string, unknown>>;
 
@@ -35,6 +40,8 @@ export interface DaemonProcess {
   readonly lines: readonly string[];
   /** Lines on stderr that are no log records: there should be none. */
   readonly stray: readonly string[];
+  /** What it had open when it began to listen. */
+  readonly openAtFirst: OpenFiles;
   readonly exit: Promise<Exit>;
   /** `ferry+tcp://host:port/path`. */
   url(path?: string): string;
@@ -109,13 +116,14 @@ export async function startDaemon(settings: DaemonSettings): Promise<DaemonProce
     'ferryd',
     [...all, ...args],
     ['ignore', 'ignore', 'pipe'],
-    settings,
+    { ...settings, nodeArguments: ['--import', leftOver, ...(settings.nodeArguments ?? [])] },
   );
   const log = new Log();
   log.read(child.stderr as NodeJS.ReadableStream);
   const exit = exited.then(async (ended) => {
     await ownState?.remove();
-    assert.ok(!log.text().includes(testToken), 'no token in a log');
+    const left = log.stray.filter((line) => line.startsWith('left over: '));
+    assert.deepEqual(left, [], 'nothing is at work after a stop');
     return ended;
   });
   const end = (signal: NodeJS.Signals): Promise<Exit> => {
@@ -131,6 +139,7 @@ export async function startDaemon(settings: DaemonSettings): Promise<DaemonProce
       logs: log.records,
       lines: log.lines,
       stray: log.stray,
+      openAtFirst: await openFiles(child.pid as number),
       exit,
       url: (path = '') =>
         `ferry${plain ? '+tcp' : ''}://${host as string}:${port as number}/${path}`,
@@ -150,6 +159,9 @@ export async function runFerryd(
   settings: ProgramOptions = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const { child, exit } = startProgram('ferryd', args, ['ignore', 'pipe', 'pipe'], settings);
+  // These are asked for one.
+  const tells = args.some((word) => word === 'token' || word === 'link');
+  const hasToldToken = watchForTokens(tells ? null : child.stdout);
   let [stdout, stderr] = ['', ''];
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
@@ -158,5 +170,6 @@ export async function runFerryd(
     stderr += text;
   });
   const { code } = await exit;
+  assert.ok(!hasToldToken(), 'no token on stdout');
   return { code, stdout, stderr };
 }

@@ -1,9 +1,11 @@
 /** The compiled programs, and how their processes end. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { devNull } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { testToken } from '../../helpers/token.ts';
+import { watchForTokens } from './secrets.ts';
 
 const programs = {
   ferryd: '../../../daemon/main.js',
@@ -30,6 +32,10 @@ export interface ProgramOptions {
 const running = new Set<ChildProcess>();
 process.on('exit', killAll);
 
+let failed = 0;
+/** How many programs have not come to a good end so far. */
+export const failedPrograms = (): number => failed;
+
 /** Kills, at once, everything that was started here and still runs. */
 export function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
@@ -55,9 +61,12 @@ export function startProgram(
     ...(cwd === undefined ? {} : { cwd }),
   });
   running.add(child);
+  const hasToldToken = watchForTokens(child.stderr);
   // `close` comes when the output is complete, too.
   const exit = once(child, 'close').then(([code, signal]): Exit => {
     running.delete(child);
+    if (code !== 0) failed += 1;
+    assert.ok(!hasToldToken(), `${program} ${args.join(' ')}: no token on stderr`);
     return { code: code as Exit['code'], signal: signal as Exit['signal'] };
   });
   return { child, exit };
