@@ -1,5 +1,15 @@
 /** Nothing leads out of a root: links are never followed, and a canary outside stays as it was. */
-import { chmod, link, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
@@ -52,6 +62,29 @@ async function makePipe(path: string): Promise<void> {
   const { execFile } = await import('node:child_process');
   await new Promise((resolve) => execFile('mkfifo', [path], resolve));
 }
+
+test('links in staging, in the place of a partial, are neither written through nor made true', async (t) => {
+  const { storage, root, canary } = await scene(t);
+  const before = await canaryOf({ storage, root, canary });
+  const staging = join(root, '.chunkferry');
+  for (const target of ['new', 'secret']) {
+    // What an earlier attempt leaves, by the names that it really has.
+    const left = await storage.openSink(target, offerOf(chunkBytes), false);
+    await writeChunks(left, bytesOf(chunkBytes));
+    await left.close();
+    for (const name of await readdir(staging)) {
+      if (!/\.(data|journal)$/.test(name)) continue;
+      await rm(join(staging, name));
+      await symlink(join(canary, target), join(staging, name));
+    }
+    const sink = await storage.openSink(target, offerOf(chunkBytes), false).catch(() => undefined);
+    if (sink !== undefined) {
+      await writeChunks(sink, bytesOf(chunkBytes));
+      await sink.discard();
+    }
+    t.deepEqual(await canaryOf({ storage, root, canary }), before, target);
+  }
+});
 
 test('a link as a parent is refused by every method', async (t) => {
   const { storage, ...rest } = await scene(t);
