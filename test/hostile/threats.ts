@@ -203,6 +203,7 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
       line: 'Ten thousand offers without data',
       cases: [
         'hostile/exhaustion: a thousand offers of the greatest size reserve and leave nothing',
+        'hostile/zeros: a flood of zeros costs neither memory nor disk',
         'daemon/uploads: offers without data reserve nothing and leave nothing',
       ],
     },
