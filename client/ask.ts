@@ -10,6 +10,7 @@ import { componentFault, shown } from '../protocol/paths.ts';
 import type { Connection } from '../transfer/connection.ts';
 import type { Request } from '../transfer/request.ts';
 import { Signal } from '../transfer/signal.ts';
+import { PageQueue } from './page-queue.ts';
 import type { Session } from './session.ts';
 
 export const newOperation = (): Uint8Array => randomBytes(16);
@@ -70,7 +71,9 @@ export async function change(session: Session, question: ControlFrame): Promise<
 /** Pages of bulk frames as they arrive: each is confirmed only when it was taken. */
 class Pages<F extends FrameOf<'entries' | 'sums'>> {
   readonly #request: Request;
-  readonly #pages: { frame: F; bytes: number }[] = [];
+  readonly #pages = new PageQueue<F>();
+  /** Bulk bytes of the pages that wait, which are owed to the connection. */
+  #owedBytes = 0;
   readonly #wake = new Signal();
   #failure: FerryError | undefined;
 
@@ -79,7 +82,14 @@ class Pages<F extends FrameOf<'entries' | 'sums'>> {
     request.listen({
       onFrame: (frame, bytes) => {
         if (frame.type !== type) return;
-        this.#pages.push({ frame: frame as F, bytes });
+        const page = frame as F;
+        // An empty page is nothing to wait with: millions of them would fit the window.
+        if (!page.last && itemsOf(page).length === 0) {
+          request.carrier.consumed(bytes);
+          return;
+        }
+        this.#owedBytes += bytes;
+        this.#pages.push(page, bytes);
         this.#wake.notify();
       },
       onFailed: (error) => {
@@ -92,25 +102,33 @@ class Pages<F extends FrameOf<'entries' | 'sums'>> {
   async *read(): AsyncGenerator<F> {
     try {
       for (;;) {
-        const page = this.#pages.shift();
-        if (page === undefined) {
+        const next = this.#pages.shift();
+        if (next === undefined) {
           if (this.#failure !== undefined) throw this.#failure;
           await this.#wake.wait();
           continue;
         }
-        this.#request.carrier.consumed(page.bytes);
-        const { frame } = page;
-        const items = frame.type === 'entries' ? frame.entries : frame.checksums;
+        const { page, bytes } = next;
+        this.#consumed(bytes);
         // Empty pages could come for ever.
-        if (items.length > 0) this.#request.progressed();
-        yield frame;
-        if (page.frame.last) return;
+        if (itemsOf(page).length > 0) this.#request.progressed();
+        yield page;
+        if (page.last) return;
       }
     } finally {
       this.#request.cancel();
-      for (const { bytes } of this.#pages.splice(0)) this.#request.carrier.consumed(bytes);
+      this.#consumed(this.#owedBytes);
     }
   }
+
+  #consumed(bytes: number): void {
+    this.#owedBytes -= bytes;
+    this.#request.carrier.consumed(bytes);
+  }
+}
+
+function itemsOf(page: FrameOf<'entries' | 'sums'>): ArrayLike<unknown> {
+  return page.type === 'entries' ? page.entries : page.checksums;
 }
 
 /**
