@@ -33,18 +33,21 @@ export class PageQueue<F extends FrameOf<'entries' | 'sums'>> {
   readonly #open: WaitingPage<F>[] = [];
   readonly #packed: Block[] = [];
   readonly #decoder = new FrameDecoder();
+  /** Used again: the collector would come for it late. */
+  #spare: Block | undefined;
 
   /** `bytes` is what the page's payload took. */
   push(page: F, bytes: number): void {
     if (this.#packed.length === 0 && this.#open.length < openPages)
       this.#open.push({ page, bytes });
-    else this.#pack(encodeFrame(page));
+    else this.#pack(encodeFrame(page, headerBytes + bytes));
   }
 
   #pack(frame: Uint8Array): void {
     let block = this.#packed.at(-1);
     if (block === undefined || block.end + frame.length > blockBytes) {
-      block = newBlock();
+      block = this.#spare ?? newBlock();
+      this.#spare = undefined;
       this.#packed.push(block);
     }
     block.bytes.set(frame, block.end);
@@ -62,7 +65,14 @@ export class PageQueue<F extends FrameOf<'entries' | 'sums'>> {
     const decoded = this.#decoder.next(block.bytes, block.view, block.start, block.end);
     if (decoded === undefined) throw new Error('A page was not packed whole.');
     block.start += decoded.length;
-    if (block.start === block.end) this.#packed.shift();
+    if (block.start === block.end) this.#drop(block);
     return { page: decoded.frame as F, bytes: decoded.length - headerBytes };
+  }
+
+  #drop(block: Block): void {
+    this.#packed.shift();
+    block.start = 0;
+    block.end = 0;
+    this.#spare = block;
   }
 }

@@ -103,10 +103,10 @@ export function payloadLimit(code: number, chunkBytesMax: number): number {
   throw new ProtocolError('protocol', `Frame type ${code} is unknown.`);
 }
 
-/** Header and payload of a control frame, in one piece. */
-export function encodeFrame(frame: ControlFrame): Uint8Array {
+/** Header and payload of a control frame, in one piece; `expectedBytes` saves growing into it. */
+export function encodeFrame(frame: ControlFrame, expectedBytes?: number): Uint8Array {
   const codec = table[frame.type] as Codec<ControlFrame>;
-  const writer = new Writer();
+  const writer = new Writer(expectedBytes);
   writer.bytes(new Uint8Array(headerBytes));
   codec.encode(writer, frame);
   const bytes = writer.done();

@@ -133,6 +133,11 @@ export class Ledger {
     }
   }
 
+  /** How many segments are begun and not folded. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
   /** Segments of which chunks are known and that are not folded, in no order. */
   get openSegments(): Iterable<number> {
     return this.#open.keys();

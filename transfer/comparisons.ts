@@ -39,7 +39,12 @@ export class Comparisons {
 
   /** Takes the question in. Throws ProtocolError when too much is asked for again and again. */
   hear({ level, ranges }: FrameOf<'compare'>): void {
-    const all = SourceChecksums.count(level, this.#sending.chunks);
+    const { chunks, source } = this.#sending;
+    // Of what has no end, no number would be too often.
+    if (!source.rewindable) {
+      throw new ProtocolError('protocol', 'What a stream has given cannot be compared.');
+    }
+    const all = SourceChecksums.count(level, chunks);
     for (const range of ranges) {
       this.#jobs.push({ level, ...range });
       this.#asked[level].add(Math.min(range.end, all) - Math.min(range.start, all), all);

@@ -46,6 +46,13 @@ export const transferLimits = {
   creditBytes: 1 * MiB,
   /** Ranges that a peer may make us remember for one request. */
   rangesHeld: 65_536,
+  /** Damaged chunks of one transfer that are remembered until they came intact. */
+  damagedChunks: 1024,
+  /** Segments of one transfer that have begun and are not whole: with many connections, some for each. */
+  openSegments: 1024,
+  /** The same of all transfers together; beyond it each may have the least of them. */
+  openSegmentsTotal: 8192,
+  openSegmentsLeast: 16,
   /** A connection looks at the clock this often. */
   tickMs: 1 * second,
   /** A side that has nothing to say sends a ping this often. */

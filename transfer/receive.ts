@@ -15,6 +15,7 @@ import { type Range, RangeSet, unbounded } from '../protocol/ranges.ts';
 import { chunkCount, chunkLength } from '../protocol/segments.ts';
 import { Believed } from './believed.ts';
 import { transferLimits } from './limits.ts';
+import { OpenSegments } from './open-segments.ts';
 import { ReceiveLane } from './receive-lane.ts';
 import type { Request } from './request.ts';
 import { sha256Of } from './sha256.ts';
@@ -55,7 +56,9 @@ export class Receiving {
   readonly #lanes = new Set<ReceiveLane>();
   readonly #believed: Believed;
   readonly #wake = new Signal();
+  /** Times that chunks arrived damaged which have not come intact since. */
   readonly #repeats = new Map<number, number>();
+  readonly #openSegments: OpenSegments;
   #sizeBytes: number | undefined;
   /** Of a stream: how far its chunks go, and where one that was short showed its end. */
   #reachedBytes = 0;
@@ -77,6 +80,7 @@ export class Receiving {
     const { held } = sink.ledger;
     held.remove(this.chunks, unbounded);
     this.#lacking = held.gaps(0, this.chunks);
+    this.#openSegments = new OpenSegments(sink.ledger.openCount);
     this.#believed = new Believed(sink, this.chunks, offer);
     for (const { start, end } of held) this.#heldBytes += this.#rangeBytes(start, end);
   }
@@ -198,6 +202,11 @@ export class Receiving {
   repeat(lane: ReceiveLane, index: number): void {
     const times = (this.#repeats.get(index) ?? 0) + 1;
     this.#repeats.set(index, times);
+    if (this.#repeats.size > transferLimits.damagedChunks) {
+      const message = 'Too many chunks arrive damaged, and not again intact (damagedChunks).';
+      this.fail(new TransferError('integrity', message));
+      return;
+    }
     if (times > limits.chunkRepeats) {
       this.fail(new TransferError('integrity', `A chunk arrived damaged ${times} times in a row.`));
       return;
@@ -216,6 +225,10 @@ export class Receiving {
       const bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
       await this.options.pass?.(bytes);
       await this.sink.write(first, slices, sums);
+      this.#openSegments.set(this.sink.ledger.openCount);
+      for (let i = 0; i < sums.length && this.#repeats.size > 0; i += 1) {
+        this.#repeats.delete(first + i);
+      }
       this.#heldBytes += bytes;
       this.#sinceCheckpointBytes += bytes;
       this.options.onHave?.(this.#heldBytes);
@@ -348,6 +361,7 @@ export class Receiving {
       this.#believed.stop();
       await verifying;
       await this.#settled();
+      this.#openSegments.close();
     }
     return await this.#prove();
   }

@@ -6,6 +6,7 @@ import test from 'ava';
 import { residentOf } from '../system/helpers/memory.ts';
 import { until } from '../system/helpers/wait.ts';
 import * as bodies from './helpers/bodies.ts';
+import { failures } from './helpers/cases.ts';
 import { Ground } from './helpers/ground.ts';
 import type { Peer } from './helpers/peer.ts';
 import { cat, frame, u64 } from './helpers/wire.ts';
@@ -141,4 +142,45 @@ test.serial('listings that nobody reads stop at the window', async (t) => {
     }
     t.true(await (await ground.peer()).isServed());
   });
+});
+
+test.serial('openSegments: a file of which a little comes everywhere is refused', async (t) => {
+  await ground.stands(
+    t,
+    async () => {
+      const peer = await ground.peer();
+      const size = 2 ** 33;
+      const offer = bodies.offer({ path: 'scattered', size, chunkBytes: 1_024 });
+      peer.write(frame('offer', 1, offer));
+      await peer.next('want', 1);
+      for (let segment = 0; segment < 1_200; segment += 1) {
+        peer.write(bodies.chunk(1, 128 * segment, Buffer.alloc(1_024, 1)));
+      }
+      const { code, message } = bodies.readError(await peer.next('error', 1));
+      t.is(code, failures.limit);
+      t.regex(message, /\(openSegments\)/);
+      t.true(await peer.isServed());
+    },
+    { touches: ['.chunkferry'] },
+  );
+});
+
+test.serial('damagedChunks: so many damaged chunks are not remembered', async (t) => {
+  await ground.stands(
+    t,
+    async () => {
+      const peer = await ground.peer();
+      const offer = bodies.offer({ path: 'damaged', size: 2 ** 30 });
+      peer.write(frame('offer', 1, offer));
+      await peer.next('want', 1);
+      for (let i = 0; i < 1_100; i += 1) {
+        peer.write(bodies.chunk(1, i, Buffer.alloc(1), { sum: 1n }));
+      }
+      const { code, message } = bodies.readError(await peer.next('error', 1));
+      t.is(code, failures.integrity);
+      t.regex(message, /\(damagedChunks\)/);
+      t.true(await peer.isServed());
+    },
+    { touches: ['.chunkferry'] },
+  );
 });

@@ -183,6 +183,14 @@ test('what is wanted during a long comparison does not wait for its end', async 
   connection.close();
 });
 
+test('what a stream has given cannot be compared: of that there is no end', async (t) => {
+  const source = Object.assign(sourceOf(contentOf(5 * chunkBytes)), { rewindable: false });
+  const { peer, done, connection } = await handReceiver(source);
+  peer.say({ type: 'compare', request: 1, level: 'chunk', ranges: [{ start: 0, end: 1 }] });
+  t.is(await failureOf(done), 'protocol');
+  t.is((await connection.closed)?.failure, 'protocol');
+});
+
 test('wants and compares that can not be are a breach', async (t) => {
   const cases: ((want: (ranges: [number, number][]) => ControlFrame) => ControlFrame[])[] = [
     (want) => [want([[5, 6]])],

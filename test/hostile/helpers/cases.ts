@@ -39,6 +39,7 @@ export const failures = {
   exists: 23,
   badPath: 25,
   integrity: 30,
+  limit: 27,
   unknownTransfer: 34,
 } as const;
 
