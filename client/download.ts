@@ -20,6 +20,7 @@ import { list } from './ask.ts';
 import type { Context } from './context.ts';
 import { downloadFile } from './download-file.ts';
 import { FirstFailure } from './first-failure.ts';
+import { checkHeld, entriesHeld } from './held-entries.ts';
 import { Limiter } from './limiter.ts';
 import { Paging } from './paging.ts';
 import { policyOf } from './transfer-options.ts';
@@ -39,13 +40,15 @@ export interface DownloadPart {
 
 export class Download {
   readonly #context: Context;
+  readonly #mostFolders: number;
   readonly #pages: Limiter;
   readonly #files = new Limiter(filesAtOnce);
   readonly #failure = new FirstFailure();
 
   /** `pages` may be under way at once. */
-  constructor(context: Context, pages: number) {
+  constructor(context: Context, pages: number, mostFolders: number = entriesHeld) {
     this.#context = context;
+    this.#mostFolders = mostFolders;
     this.#pages = new Limiter(pages);
   }
 
@@ -94,6 +97,7 @@ export class Download {
         this.#count(entry);
         if (entry.kind === 'directory') folders.push(entry);
       }
+      checkHeld(folders.length + excluded.size, this.#mostFolders, 'download its parts');
       const files = taken.filter(({ kind }) => kind === 'file');
       const answers = await this.#examine(part, files);
       for (const [i, entry] of files.entries()) {

@@ -13,6 +13,7 @@ import { ask, checksums, list } from './ask.ts';
 import type { Context } from './context.ts';
 import type { DifferenceEvent } from './events.ts';
 import { FirstFailure } from './first-failure.ts';
+import { checkHeld, entriesHeld } from './held-entries.ts';
 import { Limiter } from './limiter.ts';
 import { walk } from './walk.ts';
 
@@ -22,12 +23,14 @@ const segmentsShown = 100;
 
 export class Verification {
   readonly #context: Context;
+  readonly #mostEntries: number;
   readonly #files = new Limiter(filesAtOnce);
   #differences = 0;
   readonly #failure = new FirstFailure();
 
-  constructor(context: Context) {
+  constructor(context: Context, mostEntries: number = entriesHeld) {
     this.#context = context;
+    this.#mostEntries = mostEntries;
   }
 
   /** Compares; gives whether a single file was named. Throws what ends the whole. */
@@ -74,6 +77,7 @@ export class Verification {
     const question = { recursive: true, contentTypes: false };
     for await (const entries of list(session, remote, question)) {
       for (const entry of entries) theirs.set(entry.path, entry);
+      checkHeld(theirs.size, this.#mostEntries, 'compare its folders by themselves');
     }
     const onSkipped = (name: string): void =>
       job.emit({ type: 'warning', message: 'Not compared: neither file nor folder.', path: name });
