@@ -1,7 +1,11 @@
 /** Where the work is done: folders, the files to move, and our own daemon. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { testToken } from '../test/helpers/token.ts';
-import { type DaemonProcess, startDaemon } from '../test/system/helpers/daemon.ts';
+import {
+  type DaemonProcess,
+  type DaemonSettings,
+  startDaemon,
+} from '../test/system/helpers/daemon.ts';
 import {
   firstDifference,
   randomBytes,
@@ -70,11 +74,11 @@ export class Place {
   }
 
   /** Our daemon on the folder `ours`, as people start it: everything durable. */
-  async daemon(settings: { readonly plain: boolean }): Promise<DaemonProcess> {
+  async daemon(settings: Pick<DaemonSettings, 'plain' | 'args'>): Promise<DaemonProcess> {
     const daemon = await startDaemon({
       folder: this.at('ours'),
       state: this.at('state'),
-      plain: settings.plain,
+      ...settings,
     });
     this.#daemons.push(daemon);
     return daemon;

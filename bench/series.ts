@@ -51,6 +51,11 @@ async function* inPlace(
   }
 }
 
+/** The most clients of the series at once, each with a connection for its content and one for pings. */
+const manyClients = ['connections', 'connectionsPerAddress', 'connectionsPerToken']
+  .concat('pendingConnections', 'benches')
+  .flatMap((limit) => ['--limit', `${limit}=600`]);
+
 function netSeries(id: string, axis: string, option: string, values: readonly string[]): Series {
   return {
     id,
@@ -60,7 +65,7 @@ function netSeries(id: string, axis: string, option: string, values: readonly st
     needs: [],
     points: (sizes, runs) =>
       inPlace(sizes, async function* (place) {
-        const daemon = await place.daemon({ plain: true });
+        const daemon = await place.daemon({ plain: true, args: manyClients });
         for (const value of values) {
           const command = ferry(
             'bench',
