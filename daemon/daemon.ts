@@ -103,12 +103,12 @@ export async function startDaemon(
         await service.settled();
         await usage.save();
         await shares.close();
-        tokens.close();
+        await tokens.close();
         log.info({ event: 'stopped' }, 'stopped');
       },
     };
   } catch (error) {
-    tokens.close();
+    await tokens.close();
     await shares.close();
     throw error;
   }

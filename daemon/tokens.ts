@@ -6,6 +6,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { FerryError } from '../protocol/errors.ts';
 import type { Grant } from './grant.ts';
 import type { Logger } from './log.ts';
@@ -41,6 +42,9 @@ export class Tokens {
   #seen = '';
   #loading: Promise<void> = Promise.resolve();
   #waiting = false;
+  /** Looks that are waiting or under way. */
+  #looks = 0;
+  #isWatching = false;
 
   private constructor(stateFolder: string, log: Logger, options: TokensOptions) {
     this.#stateFolder = stateFolder;
@@ -76,17 +80,17 @@ export class Tokens {
   }
 
   /**
-   * Settles when `find` knows of every change that was made before the call: notices come a moment
-   * later, and who has just been told a token may be sooner.
+   * Settles when `find` knows of every change that was made before the call. Notices come a moment
+   * later, and who has just been told a token may be sooner: the system has the notice by then, and
+   * the loop has it after one more turn. A disk is asked only where there are no notices.
    */
   async current(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const patience = setTimeout(resolve, patienceMs).unref();
-      void this.#look().finally(() => {
-        clearTimeout(patience);
-        resolve();
-      });
-    });
+    if (this.#isWatching) {
+      await turn();
+      await turn();
+      if (this.#looks === 0) return;
+    }
+    await patiently(this.#isWatching ? this.#loading : this.#look());
   }
 
   /** Ids of all tokens that are known, in hexadecimal. */
@@ -94,11 +98,14 @@ export class Tokens {
     return [...this.#byId.keys()];
   }
 
-  close(): void {
+  /** Settles when no look is under way any more. */
+  async close(): Promise<void> {
     clearInterval(this.#poll);
     clearTimeout(this.#expiry);
     this.#watcher?.close();
     this.onChange = () => undefined;
+    await patiently(this.#loading);
+    clearTimeout(this.#expiry);
   }
 
   #watch(): FSWatcher | undefined {
@@ -106,7 +113,11 @@ export class Tokens {
       const watcher = watch(this.#stateFolder, { persistent: false }, (_, name) => {
         if (name === null || name === tokensName) void this.#look();
       });
-      watcher.on('error', () => watcher.close());
+      watcher.on('error', () => {
+        this.#isWatching = false;
+        watcher.close();
+      });
+      this.#isWatching = true;
       return watcher;
     } catch {
       return undefined; // No watches left, or none here: looking now and then remains.
@@ -117,16 +128,18 @@ export class Tokens {
   #look(): Promise<void> {
     if (!this.#waiting) {
       this.#waiting = true;
+      this.#looks += 1;
       this.#loading = this.#loading.then(async () => {
         this.#waiting = false;
         await this.#reload();
+        this.#looks -= 1;
       });
     }
     return this.#loading;
   }
 
   async #reload(): Promise<void> {
-    const seen = await this.#looks();
+    const seen = await this.#appearance();
     if (seen === this.#seen) return;
     this.#seen = seen;
     try {
@@ -141,7 +154,7 @@ export class Tokens {
   }
 
   /** Is another one whenever the file is. */
-  async #looks(): Promise<string> {
+  async #appearance(): Promise<string> {
     try {
       const file = path.join(this.#stateFolder, tokensName);
       const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
@@ -178,6 +191,17 @@ export class Tokens {
       if (Date.now() >= next) this.onChange();
     }, wait).unref();
   }
+}
+
+/** Waits for the disk, but not for ever. */
+async function patiently(looking: Promise<void>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const patience = setTimeout(resolve, patienceMs).unref();
+    void looking.finally(() => {
+      clearTimeout(patience);
+      resolve();
+    });
+  });
 }
 
 function hasExpired({ expiresAtMs }: Grant): boolean {

@@ -18,8 +18,10 @@ test.before(async () => {
   await writeFile(ground.served('inside', 'file'), 'inside');
   await writeFile(ground.served('file'), 'outside');
 });
-test.after.always(() => ground.end());
-test.after.always(() => state.remove());
+test.after.always(async () => {
+  await ground.end();
+  await state.remove();
+});
 
 async function tokenWith(name: string, ...allowed: string[]): Promise<Buffer> {
   const add = ['token', 'add', name, '--state', state.path];
