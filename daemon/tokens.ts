@@ -1,7 +1,7 @@
 /**
  * Which tokens are valid at this moment. The list is a file that `ferryd token` changes. A running
- * daemon watches its folder, looks at it for each connection that comes in, and now and then where
- * watching doesn't work (network file systems).
+ * daemon watches its folder, and looks by itself now and then, and for each connection that comes in,
+ * where watching doesn't work (network file systems).
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';

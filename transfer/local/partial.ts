@@ -2,11 +2,12 @@
 import { fstat } from 'node:fs';
 import { promisify } from 'node:util';
 import { TransferError } from '../../protocol/errors.ts';
-import { limits } from '../../protocol/limits.ts';
 import { shown } from '../../protocol/paths.ts';
 import { chunkCount, Ledger, segmentOf } from '../../protocol/segments.ts';
+import { fileBuffer } from '../file-buffer.ts';
+import { transferLimits } from '../limits.ts';
 import type { ChunkSink, Committed, SinkOffer } from '../storage.ts';
-import { isZeroChunk } from '../zeros.ts';
+import { isAllZero, isZeroChunk } from '../zeros.ts';
 import { storageError } from './errors.ts';
 import { closeFile, type FileIo, syncData, truncateFile } from './file-io.ts';
 import { type JournalHeader, recordSums } from './journal.ts';
@@ -162,8 +163,8 @@ export class PartialSink implements ChunkSink {
   #written: Promise<unknown> = Promise.resolve();
   /** Size of the data file. */
   #dataBytes: number;
-  /** From here on nothing but held chunks was ever written: all else is a hole. */
-  #dirtyBytes: number;
+  /** What lies below chunks of zeros is read into it. */
+  #below: Uint8Array | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(host: PartialHost, opening: Opening, chunkBytes: number) {
@@ -173,7 +174,6 @@ export class PartialSink implements ChunkSink {
     this.#journal = opening.journal;
     this.ledger = opening.ledger;
     this.#dataBytes = opening.dataBytes;
-    this.#dirtyBytes = opening.dataBytes;
     this.warning = opening.warning;
     this.runChunks = Math.max(1, Math.floor(runBytes / chunkBytes));
   }
@@ -191,13 +191,26 @@ export class PartialSink implements ChunkSink {
     });
   }
 
-  /** Zeros stay a hole where nothing was written before. */
+  /** Zeros are written only over something else, from an earlier attempt or a wrong segment. */
   async #put(slices: readonly Uint8Array[], positionBytes: number): Promise<void> {
     const endBytes = slices.reduce((sum, { byteLength }) => sum + byteLength, positionBytes);
-    const isHole = positionBytes >= this.#dirtyBytes && slices.every(isZeroChunk);
+    const isHole = slices.every(isZeroChunk) && (await this.#isZero(positionBytes, endBytes));
     if (!isHole) await this.#host.io.write(this.#dataFd, slices, positionBytes);
     else if (endBytes > this.#dataBytes) await truncateFile(this.#dataFd, endBytes);
     this.#dataBytes = Math.max(this.#dataBytes, endBytes);
+  }
+
+  async #isZero(startBytes: number, endBytes: number): Promise<boolean> {
+    const heldBytes = Math.min(endBytes, this.#dataBytes);
+    for (let at = startBytes; at < heldBytes; ) {
+      this.#below ??= fileBuffer(transferLimits.firstBatchBytes);
+      const part = this.#below.subarray(0, heldBytes - at);
+      const bytes = await this.#host.io.read(this.#dataFd, part, at);
+      if (bytes === 0) break;
+      if (!isAllZero(part.subarray(0, bytes))) return false;
+      at += bytes;
+    }
+    return true;
   }
 
   /**
@@ -235,8 +248,6 @@ export class PartialSink implements ChunkSink {
   forget(segment: number): void {
     this.#tell();
     this.ledger.forgetSegment(segment);
-    const endBytes = (segment + 1) * limits.segmentChunks * this.#chunkBytes;
-    this.#dirtyBytes = Math.max(this.#dirtyBytes, endBytes);
     const record = { type: 'forget', firstSegment: segment, endSegment: segment + 1 } as const;
     // If this is lost, the next attempt finds the segment wrong once more, and no worse happens.
     this.#use(() => this.#journal.append(record)).catch(() => undefined);
