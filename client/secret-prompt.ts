@@ -12,9 +12,10 @@ export async function readSecret(
   prompt: string,
 ): Promise<string> {
   const terminal = (input as { isTTY?: boolean }).isTTY === true;
-  if (terminal) output.write(prompt);
   const silent = new Writable({ write: (_bytes, _encoding, done) => done() });
   const lines = createInterface({ input, output: silent, terminal });
+  // Only now the terminal echoes nothing: whoever pastes at once must not see it either.
+  if (terminal) output.write(prompt);
   try {
     return await new Promise<string>((resolve, reject) => {
       lines.once('line', (line) => resolve(line.slice(0, longestLine)));
