@@ -106,7 +106,8 @@ function notConnected({ scheme, host, port }: Remote, cause: NodeJS.ErrnoExcepti
     ENOTFOUND: 'the host name is unknown; check the spelling, or use its address',
     EAI_AGAIN: 'the host name could not be looked up; is the network up?',
     ETIMEDOUT: 'no answer; is the machine on, and does a firewall let the port through?',
-    EHOSTUNREACH: 'there is no way to that machine; is it on, and on this network?',
+    EHOSTUNREACH:
+      'there is no way to that machine; is it on, on this network, and does a firewall let the port through?',
     ENETUNREACH: 'there is no way to that network; is this machine connected?',
   };
   const reason = reasons[code] ?? (cause.message || code);

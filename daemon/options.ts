@@ -96,7 +96,8 @@ function takeLayer(
       values[sets] = row.merge?.(values[sets] as never, value) ?? value;
       said.set(sets, one);
     } catch (error) {
-      faults.push(error instanceof InvalidArgumentError ? fault(one, error.message) : error);
+      if (error instanceof AggregateError) faults.push(...error.errors);
+      else faults.push(error instanceof InvalidArgumentError ? fault(one, error.message) : error);
     }
   }
   return faults;

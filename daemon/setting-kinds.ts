@@ -102,7 +102,7 @@ export function list<T>(parse: Parser<T>): Kind<readonly T[]> {
     isRepeatable: true,
     fromTexts: (texts) => texts.map(parse),
     fromToml: (value, place) =>
-      items(value, place, 'Write it as a list of texts: ["one", "two"].').map((item, i) =>
+      readAll(items(value, place, 'Write it as a list of texts: ["one", "two"].'), (item, i) =>
         within([...place.path, i], (at) => {
           const written = string(item, { ...place, path: at });
           return within(at, () => parse(written), `${shown(written)}: `);
@@ -116,6 +116,23 @@ function items(value: unknown, { path: at }: Place, how: string): readonly unkno
   // Emptied by mistake it would mean what leaving it out means.
   if (value.length === 0) throw new Fault('The list is empty: fill it, or leave it out.', at);
   return value;
+}
+
+/** Reads each of them. Throws AggregateError with all their Faults, so that nobody has to look again after each. */
+export function readAll<T, R>(those: readonly T[], read: (one: T, i: number) => R): R[] {
+  const faults: unknown[] = [];
+  const values = those.flatMap((one, i) => {
+    try {
+      return [read(one, i)];
+    } catch (error) {
+      if (error instanceof Fault) faults.push(error);
+      else if (error instanceof AggregateError) faults.push(...error.errors);
+      else throw error;
+      return [];
+    }
+  });
+  if (faults.length > 0) throw new AggregateError(faults);
+  return values;
 }
 
 /** What a parser finds wrong below `at` is wrong there. */
@@ -150,22 +167,24 @@ export function tables<R extends Fields, O extends Fields, T>(
 ): Kind<readonly T[]>['fromToml'] {
   const known = { ...required, ...optional };
   return (value, place) =>
-    items(value, place, `Write each as a table: [[${place.path.join('.')}]].`).map((item, i) => {
-      const at = [...place.path, i];
-      const given = tableOf(item, { ...place, path: at });
-      const fields = Object.entries(given).map(([name, field]) => {
-        const kind = Object.hasOwn(known, name) ? known[name] : undefined;
-        if (kind === undefined) throw unknownKey([...at, name], Object.keys(known));
-        return [
-          name,
-          within([...at, name], (here) => kind.fromToml(field, { ...place, path: here })),
-        ];
-      });
-      const missing = Object.keys(required).find((name) => !Object.hasOwn(given, name));
-      if (missing !== undefined) throw new Fault(`It lacks ${missing}.`, at);
-      const values = Object.fromEntries(fields) as Values<R> & Partial<Values<O>>;
-      return within(at, () => build(values, { ...place, path: at }));
-    });
+    readAll(
+      items(value, place, `Write each as a table: [[${place.path.join('.')}]].`),
+      (item, i) => {
+        const at = [...place.path, i];
+        const given = tableOf(item, { ...place, path: at });
+        const names = new Set([...Object.keys(required), ...Object.keys(given)]);
+        const fields = readAll([...names], (name) => {
+          if (!Object.hasOwn(given, name)) throw new Fault(`It lacks ${name}.`, at);
+          const kind = Object.hasOwn(known, name) ? known[name] : undefined;
+          if (kind === undefined) throw unknownKey([...at, name], Object.keys(known));
+          const read = (here: KeyPath): unknown =>
+            kind.fromToml(given[name], { ...place, path: here });
+          return [name, within([...at, name], read)];
+        });
+        const values = Object.fromEntries(fields) as Values<R> & Partial<Values<O>>;
+        return within(at, () => build(values, { ...place, path: at }));
+      },
+    );
 }
 
 export function unknownKey(at: KeyPath, known: readonly string[]): Fault {

@@ -9,6 +9,7 @@ import {
   type Kind,
   onOff,
   quantity,
+  readAll,
   tableOf,
   tables,
   text,
@@ -34,7 +35,7 @@ export const limitsKind: Kind<Partial<DaemonLimits>> = {
   isRepeatable: true,
   fromTexts: (texts) => Object.assign({}, ...texts.map(parseLimit)) as Partial<DaemonLimits>,
   fromToml: (value, place) => {
-    const limits = Object.entries(tableOf(value, place)).map(([name, limit]) => {
+    const limits = readAll(Object.entries(tableOf(value, place)), ([name, limit]) => {
       const path = [...place.path, name];
       if (!limitNames.some((known) => known === name)) throw unknownKey(path, limitNames);
       const kind = quantity((written) => limitOf(name, written));

@@ -286,6 +286,29 @@ test('all faults are told at once, those of the file in the order of its lines',
   );
 });
 
+test('one fault in a table or a list does not hide the next', async (t) => {
+  const config = await fileWith(
+    'allow = ["x", "::1", "y"]\n[limits]\na = 1\nb = 2\n[[share]]\nfodler = "c"\n[[token]]\nscope = ["d", "e"]\nprefix = "/"',
+  );
+  const faults = (await faultsOf({ config })).split('\n').map((line) => line.replace(config, ''));
+  const wanted = [
+    /^:1: allow: "x"/,
+    /^:1: allow: "y"/,
+    /^:3: limits\.a: /,
+    /^:4: limits\.b: /,
+    /^:5: share: It lacks name/,
+    /^:5: share: It lacks folder/,
+    /^:6: share\.fodler: .*Did you mean folder/,
+    /^:7: token: It lacks name/,
+    /^:7: token: It lacks token-file/,
+    /^:8: token\.scope: "d"/,
+    /^:8: token\.scope: "e"/,
+    /^:9: token\.prefix: /,
+  ];
+  t.is(faults.length, wanted.length, faults.join('\n'));
+  for (const [i, says] of wanted.entries()) t.regex(faults[i] ?? '', says);
+});
+
 test('a file that cannot be read is a fault; only the usual ones may be missing', async (t) => {
   t.regex(await faultsOf({ config: join(folder, 'none') }), /there is no such file/);
   t.regex(await faultsOf({ config: folder }), /EISDIR/);

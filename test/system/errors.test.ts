@@ -72,6 +72,23 @@ test.serial('no daemon there, an unknown host: exit 35 at once', async (t) => {
   t.is(retried.events.filter(({ type }) => type === 'retry').length, 1);
 });
 
+testAsRoot(
+  'no answer, no way there: exit 35, and a firewall is among what may be the cause',
+  async (t) => {
+    // What is routed to loopback and is no address of it gets lost; firewalls that refuse look like the second.
+    const network =
+      'ip link set lo up; ip route add 10.9.8.0/24 dev lo; ip route add unreachable 10.9.7.0/24';
+    const through = ['unshare', '--net', 'sh', '-ec', `${network}; exec "$@"`, 'sh'];
+    await Promise.all([
+      refuses(t, ['ls', 'ferry://10.9.8.1/'], 35, /no answer; .*firewall/, { through }),
+      refuses(t, ['ls', 'ferry://10.9.7.1/'], 35, /no way to that machine; .*firewall/, {
+        through,
+      }),
+      refuses(t, ['ls', 'ferry://10.9.6.1/'], 35, /no way to that network/, { through }),
+    ]);
+  },
+);
+
 test.serial('a port where something else answers: exit 35 or 7, with a hint', async (t) => {
   const http = createServer((_request, response) => response.end('hello'));
   const closing = net.createServer((socket) => socket.destroy());
