@@ -9,9 +9,10 @@ import type { Entry } from '../protocol/entry.ts';
 import { FerryError, TransferError } from '../protocol/errors.ts';
 import { joinPath, splitPath } from '../protocol/paths.ts';
 import { isSmall } from '../transfer/page.ts';
+import { type PageMemory, withPageMemory } from '../transfer/page-memory.ts';
 import { ignoreNotFound } from '../transfer/receive-file.ts';
 import { decide } from '../transfer/sameness.ts';
-import { sendPage } from '../transfer/send-page.ts';
+import { type ContentsOf, sendPage } from '../transfer/send-page.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { ask, list as listRemote, newOperation } from './ask.ts';
 import type { Context } from './context.ts';
@@ -169,13 +170,6 @@ export class Upload {
     const operation = newOperation();
     const eager = part.isNew;
     const job = this.#context.job;
-    const contentsOf = async (places: readonly number[]): Promise<(Uint8Array | undefined)[]> => {
-      const paths = places.map((place) => (entries[place] as Entry).path);
-      const files = await part.storage.readSmall('', paths);
-      const bytes = files.map((file) => (file instanceof TransferError ? 0 : file.content.length));
-      await this.#context.throttle?.pass(bytes.reduce((sum, count) => sum + count, 0));
-      return files.map((file) => (file instanceof TransferError ? undefined : file.content));
-    };
     const { answers, failures } = await this.#context.session.run(async (connection) => {
       const page = {
         operation,
@@ -185,9 +179,12 @@ export class Upload {
         entries,
       };
       const request = connection.open({ type: 'offers', request: 0, ...page });
-      return await sendPage(request, page, contentsOf, (bytes, repeated) => {
-        this.#context.session.progressed();
-        job.sent(bytes, repeated);
+      return await withPageMemory(async (memory) => {
+        const contentsOf = this.#contentsOf(part, entries, memory);
+        return await sendPage(request, page, contentsOf, (bytes, repeated) => {
+          this.#context.session.progressed();
+          job.sent(bytes, repeated);
+        });
       });
     });
     const failed = new Map(failures.map((failure) => [failure.index, failure]));
@@ -206,6 +203,21 @@ export class Upload {
         this.#stored(part, entry, answers[place] as 'want' | 'unchanged' | 'skipped');
       }
     }
+  }
+
+  /** Reads contents of a page into `memory`, those of the call before are gone then. */
+  #contentsOf(part: UploadPart, entries: readonly Entry[], memory: PageMemory): ContentsOf {
+    return async (places) => {
+      const paths = places.map((place) => (entries[place] as Entry).path);
+      const files = await part.storage.readSmall('', paths, memory);
+      const contents = files.map((file) =>
+        file instanceof TransferError ? undefined : file.content,
+      );
+      await this.#context.throttle?.pass(
+        contents.reduce((sum, content) => sum + (content?.length ?? 0), 0),
+      );
+      return contents;
+    };
   }
 
   #failed(

@@ -1,5 +1,5 @@
 /** Walks a local tree as it takes part in an upload or a comparison. */
-import type { Entry } from '../protocol/entry.ts';
+import { type Entry, unreadable } from '../protocol/entry.ts';
 import { FerryError } from '../protocol/errors.ts';
 import { joinPath } from '../protocol/paths.ts';
 import type { Storage } from '../transfer/storage.ts';
@@ -76,8 +76,4 @@ function chosen(entries: readonly Entry[], { selection, onSkipped }: WalkOptions
     onSkipped(entry.path, entry.kind);
     return false;
   });
-}
-
-function unreadable(path: string): Entry {
-  return { path, kind: 'unreadable', size: 0, mtimeNs: 0n, mode: 0, contentType: '' };
 }

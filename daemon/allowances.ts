@@ -1,8 +1,11 @@
 /** What each token may still do: its quota, its rate, and its share of the daemon's room. */
 import { TransferError } from '../protocol/errors.ts';
+import type { Request } from '../transfer/request.ts';
 import { Throttle } from '../transfer/throttle.ts';
+import { whileWorking } from '../transfer/working.ts';
 import type { Grant } from './grant.ts';
 import { type DaemonLimits, defaultLimits } from './limits.ts';
+import { type Berth, PageRoom } from './page-room.ts';
 import { PartialAccounts } from './partial-accounts.ts';
 import { TransferSlots } from './transfer-slots.ts';
 import { Usage } from './usage.ts';
@@ -15,12 +18,14 @@ interface Pace {
 export class Allowances {
   readonly slots: TransferSlots;
   readonly partials: PartialAccounts;
+  readonly pages: PageRoom;
   readonly #usage: Usage;
   readonly #paces = new Map<string, Pace>();
 
   constructor(limits: DaemonLimits = defaultLimits, usage: Usage = new Usage()) {
     this.slots = new TransferSlots(limits);
     this.partials = new PartialAccounts(limits);
+    this.pages = new PageRoom(limits);
     this.#usage = usage;
   }
 
@@ -51,12 +56,13 @@ export class Allowance {
   readonly partials: PartialAccounts;
   readonly #quotaBytes: number | undefined;
   readonly #slots: TransferSlots;
+  readonly #pages: PageRoom;
   readonly #usage: Usage;
   readonly #throttle: Throttle | undefined;
 
   constructor(
     { id, quotaBytes }: Grant,
-    { slots, partials }: Allowances,
+    { slots, partials, pages }: Allowances,
     usage: Usage,
     throttle: Throttle | undefined,
   ) {
@@ -64,6 +70,7 @@ export class Allowance {
     this.partials = partials;
     this.#quotaBytes = quotaBytes;
     this.#slots = slots;
+    this.#pages = pages;
     this.#usage = usage;
     this.#throttle = throttle;
   }
@@ -71,6 +78,17 @@ export class Allowance {
   /** Takes a slot for a transfer, and gives what lets go of it. Throws TransferError (`limit`). */
   begin(): () => void {
     return this.#slots.take(this.token);
+  }
+
+  /** Asks for room for a page of one of the token's connections: see `PageRoom.ask`. */
+  askRoom(connection: object, bytes: number, onRoom: () => void): Berth {
+    return this.#pages.ask({ connection, token: this.token }, bytes, onRoom);
+  }
+
+  /** Waits for such room; whoever waits at the other end of `request` hears why. */
+  async room(request: Request, bytes: number): Promise<Berth> {
+    const guest = { connection: request.carrier, token: this.token };
+    return await whileWorking(() => [request], 'waiting', this.#pages.take(guest, bytes));
   }
 
   /** Content that the quota leaves. */

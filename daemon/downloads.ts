@@ -1,12 +1,13 @@
 /** Downloads and checksums as the daemon sees them. */
 import { randomBytes } from 'node:crypto';
-import type { Entry } from '../protocol/entry.ts';
+import { unreadable } from '../protocol/entry.ts';
 import { TransferError } from '../protocol/errors.ts';
 import { defaultPolicy } from '../protocol/frames/transfer.ts';
 import type { FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { chunkCount, Ledger } from '../protocol/segments.ts';
-import { isSmall } from '../transfer/page.ts';
+import { transferLimits } from '../transfer/limits.ts';
+import { withPageMemory } from '../transfer/page-memory.ts';
 import type { Request } from '../transfer/request.ts';
 import { Sending } from '../transfer/send.ts';
 import { sendPage } from '../transfer/send-page.ts';
@@ -61,7 +62,25 @@ export class Downloads {
     { base, paths }: FrameOf<'fetch'>,
     allowance: Allowance,
   ): Promise<Summary> {
-    const files = withinPage(paths, await this.#shares.readSmall(base, paths));
+    const berth = await allowance.room(request, limits.pageContentBytes);
+    try {
+      if (request.over) return { path: base, result: 'cancelled', bytes: 0 };
+      return await withPageMemory(async (memory) => {
+        const files = withStandIns(paths, await this.#shares.readSmall(base, paths, memory));
+        berth.shrink(files.reduce((sum, { content }) => sum + content.length, 0));
+        return await this.#sendFiles(request, base, files, allowance);
+      });
+    } finally {
+      berth.leave();
+    }
+  }
+
+  async #sendFiles(
+    request: Request,
+    base: string,
+    files: readonly SmallFile[],
+    allowance: Allowance,
+  ): Promise<Summary> {
     const entries = files.map(({ entry }) => entry);
     request.say({
       type: 'offers',
@@ -91,7 +110,20 @@ export class Downloads {
     return { path: base, result: 'sent', bytes, files: files.length };
   }
 
-  async sendChecksums(request: Request, asked: FrameOf<'checksums'>): Promise<Summary> {
+  async sendChecksums(
+    request: Request,
+    asked: FrameOf<'checksums'>,
+    allowance: Allowance,
+  ): Promise<Summary> {
+    const berth = await allowance.room(request, transferLimits.sendBatchBytes);
+    try {
+      return await this.#sendSums(request, asked);
+    } finally {
+      berth.leave();
+    }
+  }
+
+  async #sendSums(request: Request, asked: FrameOf<'checksums'>): Promise<Summary> {
     const { path, level, first, count } = asked;
     const place = this.#shares.at(path);
     const source = await place.storage.openSource(place.path);
@@ -122,31 +154,15 @@ function passing(request: Request, allowance: Allowance): (bytes: number) => Pro
 }
 
 /**
- * The files that fit a page, in the order of `paths`; one that cannot be read, or for which there is
- * no room, is an `unreadable` entry: the client asks for it by itself, and hears why.
+ * What a page has of `paths`; one that cannot be read, or for which there is no room, is an
+ * `unreadable` entry: the client asks for it by itself, and hears why.
  */
-function withinPage(
+function withStandIns(
   paths: readonly string[],
   read: readonly (SmallFile | TransferError)[],
 ): SmallFile[] {
-  let contentBytes = 0;
-  return read.map((file, i) => {
-    if (!(file instanceof TransferError)) {
-      const bytes = isSmall(file.entry) ? file.content.length : 0;
-      if (contentBytes + bytes <= limits.pageContentBytes) {
-        contentBytes += bytes;
-        return file;
-      }
-    }
-    const path = paths[i] as string;
-    const entry: Entry = {
-      path,
-      kind: 'unreadable',
-      size: 0,
-      mtimeNs: 0n,
-      mode: 0,
-      contentType: '',
-    };
-    return { entry, content: new Uint8Array() };
-  });
+  const none = new Uint8Array();
+  return read.map((file, i) =>
+    file instanceof TransferError ? { entry: unreadable(paths[i] as string), content: none } : file,
+  );
 }

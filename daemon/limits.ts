@@ -120,6 +120,12 @@ export const limitTable = {
     0,
     4 * GiB,
   ),
+  pageBytes: bytes(
+    32 * MiB,
+    'pages of listings and small files on their way, either way; of a token three quarters, of a connection one',
+    1 * MiB,
+    4 * GiB,
+  ),
   listingEntries: count(
     fixed.listingEntries,
     'entries of one page of a listing',

@@ -34,9 +34,9 @@ export function limitPaths(storage: Storage, limits: PathLimits): Storage {
         fault(joinPath(base, entries[i]?.path ?? '')) === undefined ? answer : 'refused',
       );
     },
-    async readSmall(base, paths) {
-      if (areFixed(limits)) return await storage.readSmall(base, paths);
-      const files = await storage.readSmall(base, paths);
+    async readSmall(base, paths, memory) {
+      const files = await storage.readSmall(base, paths, memory);
+      if (areFixed(limits)) return files;
       return files.map((file, i) => fault(joinPath(base, paths[i] ?? '')) ?? file);
     },
   });

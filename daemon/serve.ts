@@ -6,7 +6,7 @@ import { limits as fixed } from '../protocol/limits.ts';
 import type { Request } from '../transfer/request.ts';
 import { whileWorking } from '../transfer/working.ts';
 import { Access } from './access.ts';
-import { Allowances } from './allowances.ts';
+import { type Allowance, Allowances } from './allowances.ts';
 import { Benches } from './benches.ts';
 import { Counts } from './counts.ts';
 import { Downloads } from './downloads.ts';
@@ -21,6 +21,8 @@ import { type Summary, Uploads } from './uploads.ts';
 
 /** Room that a page of a listing keeps for its own fields. */
 const pageOverheadBytes = 16;
+/** Memory of a batch of entries: as many objects as it may be, and a frame of them. */
+const batchBytes = 6 * fixed.controlBytes;
 
 export interface ServiceOptions {
   /** What the tokens may still do. */
@@ -144,7 +146,7 @@ export class Service {
     access.check(frame);
     switch (frame.type) {
       case 'list':
-        return await this.#list(request, frame, access);
+        return await this.#list(request, frame, access, this.#allowances.of(grant));
       case 'stat':
         request.say({
           type: 'entry',
@@ -167,7 +169,7 @@ export class Service {
           this.#shares.rename(frame.from, frame.to),
         );
       case 'checksums':
-        return await this.#downloads.sendChecksums(request, frame);
+        return await this.#downloads.sendChecksums(request, frame, this.#allowances.of(grant));
       case 'download':
         return await this.#downloads.sendFile(request, frame, this.#allowances.of(grant));
       case 'fetch':
@@ -206,12 +208,26 @@ export class Service {
     request: Request,
     { path, ...options }: FrameOf<'list'>,
     access: Access,
+    allowance: Allowance,
   ): Promise<Summary> {
-    for await (const batch of access.list(path, options)) {
-      for (const entries of pagesOf(batch, this.#limits.listingEntries)) {
-        if (request.over) return { path, result: 'cancelled', bytes: 0 };
-        await request.sayBulk({ type: 'entries', request: request.id, last: false, entries });
+    const batches = access.list(path, options)[Symbol.asyncIterator]();
+    try {
+      // Nothing is read before there is room for it.
+      for (let isRead = false; !isRead; ) {
+        const berth = await allowance.room(request, batchBytes);
+        try {
+          const { done = false, value } = await batches.next();
+          isRead = done;
+          for (const entries of pagesOf(value ?? [], this.#limits.listingEntries)) {
+            if (request.over) return { path, result: 'cancelled', bytes: 0 };
+            await request.sayBulk({ type: 'entries', request: request.id, last: false, entries });
+          }
+        } finally {
+          berth.leave();
+        }
       }
+    } finally {
+      await batches.return?.();
     }
     await request.sayBulk({ type: 'entries', request: request.id, last: true, entries: [] });
     return { path, result: 'ok', bytes: 0 };

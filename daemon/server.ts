@@ -19,6 +19,7 @@ import { FloodGate } from './flood-gate.ts';
 import { type DaemonLimits, defaultLimits } from './limits.ts';
 import { cannotListen } from './listening.ts';
 import type { Logger } from './log.ts';
+import { pagesWithin } from './page-room.ts';
 import { secure } from './secure.ts';
 import type { Service } from './serve.ts';
 
@@ -155,7 +156,7 @@ export class Server {
     const connection = new Connection(link, input, {
       side: 'daemon',
       traffic: this.#counts.traffic,
-      hello: newHello(this.#session, toldUnderLoad(this.connections.admitted)),
+      hello: newHello(this.#session, toldUnderLoad(this.connections.admitted, this.#limits)),
       verifier: {
         ...verifier,
         admit: (id) => {
@@ -232,17 +233,18 @@ export class Server {
   }
 }
 
-/** Connections that may each have all pages and the whole window full of content at once. */
+/** Connections that may each have the whole window full of content at once. */
 const fewConnections = 2;
 
 /**
  * What arrives and waits to be stored is bounded for each connection by what it is told: the more
  * there are, the less each of them may have on its way.
  */
-function toldUnderLoad(connections: number): Partial<ToldLimits> {
+function toldUnderLoad(connections: number, daemonLimits: DaemonLimits): Partial<ToldLimits> {
   const part = Math.min(1, fewConnections / (connections + 1));
+  const pages = Math.floor(fixed.pages / (connections + 1));
   return {
-    pages: Math.max(1, Math.floor(fixed.pages * part)),
+    pages: Math.max(1, Math.min(pagesWithin(daemonLimits), pages)),
     inFlightBytes: Math.max(fixed.pageContentBytes, Math.floor(fixed.inFlightBytes * part)),
   };
 }

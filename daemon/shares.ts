@@ -5,6 +5,7 @@
 import type { Entry } from '../protocol/entry.ts';
 import { TransferError } from '../protocol/errors.ts';
 import { joinPath, shown, splitPath } from '../protocol/paths.ts';
+import type { PageMemory } from '../transfer/page-memory.ts';
 import type { ListOptions, SmallFile, Storage } from '../transfer/storage.ts';
 
 /** A path inside one storage. */
@@ -79,14 +80,22 @@ export class Shares {
   }
 
   /** Small files below the folder `base`; below the root of several shares, of each of them. */
-  async readSmall(base: string, paths: readonly string[]): Promise<(SmallFile | TransferError)[]> {
+  async readSmall(
+    base: string,
+    paths: readonly string[],
+    memory: PageMemory,
+  ): Promise<(SmallFile | TransferError)[]> {
     const place = this.#find(base);
-    if (place !== undefined) return await place.storage.readSmall(place.path, paths);
+    if (place !== undefined) return await place.storage.readSmall(place.path, paths, memory);
+    let left = memory;
     const files: (SmallFile | TransferError)[] = [];
     for (const [name, storage] of this.#byName) {
       const places = [...paths.keys()].filter((i) => paths[i]?.startsWith(`${name}/`) === true);
       const inside = places.map((i) => paths[i]?.slice(name.length + 1) ?? '');
-      const read = inside.length === 0 ? [] : await storage.readSmall('', inside);
+      const read = inside.length === 0 ? [] : await storage.readSmall('', inside, left);
+      for (const file of read) {
+        if (!(file instanceof TransferError)) left = left.subarray(file.content.length);
+      }
       for (const [i, file] of read.entries()) {
         const path = paths[places[i] ?? 0] ?? '';
         const entry = file instanceof TransferError ? undefined : { ...file.entry, path };

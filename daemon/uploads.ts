@@ -14,6 +14,7 @@ import { type Allowances } from './allowances.ts';
 import { accountedSinks, allowedPages } from './allowed-storage.ts';
 import { type Grant, ownedBy } from './grant.ts';
 import type { Logger } from './log.ts';
+import type { Berth } from './page-room.ts';
 import type { Claim, TransferRegistry } from './registry.ts';
 import type { OperationResults } from './results.ts';
 import type { Place, Shares } from './shares.ts';
@@ -162,7 +163,8 @@ export class Uploads {
   /** Must be called in the moment the page was heard: its chunks may follow at once. */
   async receivePage(request: Request, offers: FrameOf<'offers'>, grant: Grant): Promise<Summary> {
     const { storage: whole, path } = this.#place(offers.base);
-    const storage = allowedPages(whole, this.#allowances.of(grant));
+    const allowance = this.#allowances.of(grant);
+    const storage = allowedPages(whole, allowance);
     const { entries, policy } = offers;
     const operation = ownedBy(grant, offers.operation);
     let known: PageResult | undefined;
@@ -170,7 +172,9 @@ export class Uploads {
       known = await this.#results.get<PageResult>(operation);
       return replay(await storage.examine(path, entries, policy), entries, known);
     };
-    const page = await receivePage(request, offers, storage, path, { decide });
+    const room = (bytes: number, onRoom: () => void): Berth =>
+      allowance.askRoom(request.carrier, bytes, onRoom);
+    const page = await receivePage(request, offers, storage, path, { decide, room });
     if (known === undefined) {
       const { answers, failures } = page;
       this.#results.keep(operation, Promise.resolve({ answers, failures }));

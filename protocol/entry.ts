@@ -24,6 +24,11 @@ export interface Entry {
   readonly contentType: string;
 }
 
+/** What stands for something that cannot be served, under a name for showing. */
+export function unreadable(path: string): Entry {
+  return { path, kind: 'unreadable', size: 0, mtimeNs: 0n, mode: 0, contentType: '' };
+}
+
 export const modeMask = 0o7777;
 const contentTypeBytes = 128;
 

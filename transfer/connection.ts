@@ -403,6 +403,7 @@ export class Connection implements Carrier {
       const overdue = this.#deadlines.requestOverdue(request, now);
       if (overdue !== undefined) request.fail(new FerryError('timeout', overdue));
     }
+    this.#writer.dropUnwanted();
   }
 
   // ---- ending --------------------------------------------------------------------------------

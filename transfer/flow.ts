@@ -19,7 +19,10 @@ export interface SendingFigures {
 
 interface Waiter {
   readonly bytes: number;
-  readonly start: () => void;
+  /** Whether it still has any business. */
+  readonly isWanted: () => boolean;
+  /** Gives whether the bytes may be sent. */
+  readonly start: (mayBeSent: boolean) => void;
   readonly fail: (error: Error) => void;
 }
 
@@ -49,14 +52,28 @@ export class SendWindow {
     return this.inFlightBytes === 0 || this.inFlightBytes + bytes <= this.limitBytes;
   }
 
-  /** Waits until `bytes` may be sent, in the order of the calls, and counts them as sent. */
-  async reserve(bytes: number): Promise<void> {
+  /**
+   * Waits until `bytes` may be sent, in the order of the calls, and counts them as sent; gives false
+   * when they were no longer wanted.
+   */
+  async reserve(bytes: number, isWanted: () => boolean = () => true): Promise<boolean> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#waiters.length > 0 || !this.#fits(bytes)) {
-      await new Promise<void>((start, fail) => this.#waiters.push({ bytes, start, fail }));
-      return;
+      return await new Promise<boolean>((start, fail) =>
+        this.#waiters.push({ bytes, isWanted, start, fail }),
+      );
     }
     this.#sent += bytes;
+    return true;
+  }
+
+  /** Lets go of those who wait and have no business any more: a peer that takes nothing could keep them. */
+  dropUnwanted(): void {
+    const unwanted = this.#waiters.filter(({ isWanted }) => !isWanted());
+    if (unwanted.length === 0) return;
+    this.#waiters = this.#waiters.filter((waiter) => !unwanted.includes(waiter));
+    for (const { start } of unwanted) start(false);
+    this.#startWaiting();
   }
 
   /** Bytes that were reserved will not be sent after all. */
@@ -80,7 +97,7 @@ export class SendWindow {
       if (!this.#fits(bytes)) return;
       this.#waiters.shift();
       this.#sent += bytes;
-      start();
+      start(true);
     }
   }
 

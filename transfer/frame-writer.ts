@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { FerryError } from '../protocol/errors.ts';
 import { chunkCode } from '../protocol/frames.ts';
 import { encodeHeader, headerBytes } from '../protocol/header.ts';
+import { bufferPool } from './buffer-pool.ts';
 import { BusyTime } from './busy-time.ts';
 import type { ChunkBatch } from './chunk-batch.ts';
 import { type SendingFigures, SendWindow } from './flow.ts';
@@ -19,6 +20,9 @@ export interface ChunkRun {
   readonly onWritten?: OnWritten | undefined;
 }
 
+/** Memory of a run with its headers. */
+const runMemoryBytes = transferLimits.sendRunBytes + transferLimits.sendRunChunks * headerBytes;
+
 /** Memory of answers that wait, of all connections of the process together. */
 let repliesBytes = 0;
 
@@ -28,6 +32,7 @@ export class FrameWriter {
   /** Undefined until the peer told it: before that nothing bulky may leave. */
   #window: SendWindow | undefined;
   #drained: Promise<void> | undefined;
+  #wakeDraining: (() => void) | undefined;
   readonly #windowTime = new BusyTime();
   readonly #socketTime = new BusyTime();
   #failure: FerryError | undefined;
@@ -64,6 +69,12 @@ export class FrameWriter {
     this.#failure = error;
     this.#window?.fail(error);
     this.#opened.notify();
+  }
+
+  /** Bulk frames that wait for a peer that does not read, and whose request is over, wait no more. */
+  dropUnwanted(): void {
+    this.#window?.dropUnwanted();
+    this.#wakeDraining?.();
   }
 
   write(bytes: Uint8Array): void {
@@ -105,7 +116,20 @@ export class FrameWriter {
       if (!(await this.#turn(bytes, mayWrite))) return;
       // What the socket holds may have left, whatever becomes of the connection.
       onWritten?.(bytes);
-      await this.#socketTime.during(this.#put(framesOf(run, from, to)));
+      await this.#putRun(run, from, to, bytes);
+    }
+  }
+
+  async #putRun(run: ChunkRun, from: number, to: number, payloadBytes: number): Promise<void> {
+    const bytes = (to - from) * headerBytes + payloadBytes;
+    // What is dropped after each run would wait for a garbage collection.
+    const pooled = bytes <= runMemoryBytes ? bufferPool.take(runMemoryBytes) : undefined;
+    try {
+      const memory =
+        pooled === undefined ? Buffer.allocUnsafe(bytes) : Buffer.from(pooled, 0, bytes);
+      await this.#socketTime.during(this.#put(framed(run, from, to, memory)));
+    } finally {
+      if (pooled !== undefined) bufferPool.give(pooled);
     }
   }
 
@@ -141,8 +165,8 @@ export class FrameWriter {
     queueBytes: number = transferLimits.sendQueueBytes,
   ): Promise<boolean> {
     const window = await this.#whenOpen();
-    await this.#windowTime.during(window.reserve(payloadBytes));
-    await this.#socketTime.during(this.#drain(queueBytes));
+    if (!(await this.#windowTime.during(window.reserve(payloadBytes, mayWrite)))) return false;
+    await this.#socketTime.during(this.#drain(queueBytes, mayWrite));
     if (this.#failure !== undefined) throw this.#failure;
     if (mayWrite()) return true;
     window.giveBack(payloadBytes);
@@ -158,8 +182,9 @@ export class FrameWriter {
   }
 
   /** Waits until less than `queueBytes` are queued on the socket: who woke first may have filled it. */
-  async #drain(queueBytes: number): Promise<void> {
-    while (this.#failure === undefined && this.#link.writableLength >= queueBytes) {
+  async #drain(queueBytes: number, isWanted: () => boolean): Promise<void> {
+    const isFull = (): boolean => this.#link.writableLength >= queueBytes;
+    while (this.#failure === undefined && isFull() && isWanted()) {
       this.#drained ??= this.#nextDrain();
       await this.#drained;
     }
@@ -169,10 +194,12 @@ export class FrameWriter {
     return new Promise((resolve) => {
       const go = (): void => {
         this.#drained = undefined;
+        this.#wakeDraining = undefined;
         this.#link.off('drain', go);
         this.#link.off('close', go);
         resolve();
       };
+      this.#wakeDraining = go;
       this.#link.once('drain', go);
       this.#link.once('close', go);
     });
@@ -180,10 +207,8 @@ export class FrameWriter {
 }
 
 /** The chunks from `from` to before `to` in one piece: of small ones a copy costs less than a vector. */
-function framesOf(run: ChunkRun, from: number, to: number): Uint8Array {
+function framed(run: ChunkRun, from: number, to: number, bytes: Uint8Array): Uint8Array {
   const { request, indexes, slices, sums } = run;
-  const payloadBytes = slices.slice(from, to).reduce((sum, { length }) => sum + length, 0);
-  const bytes = Buffer.allocUnsafe((to - from) * headerBytes + payloadBytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let at = 0;
   for (let i = from; i < to; i += 1) {

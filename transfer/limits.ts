@@ -27,6 +27,7 @@ export const transferLimits = {
   firstBatchBytes: 128 * KiB,
   /** Content of small files that is copied together and sent at a time. */
   sendRunBytes: 512 * KiB,
+  sendRunChunks: 64,
   /** A batch that its reader took within this time is followed by a large one. */
   quickMs: 100,
   /** What has waited for its reader this long is dropped, and read again when it goes on. */

@@ -11,6 +11,7 @@ import { joinPath, shown, splitPath } from '../protocol/paths.ts';
 import { withContentTypes } from './local/content-types.ts';
 import { MemoryPartial, MemorySink, MemorySource } from './memory-files.ts';
 import { entryOf, exists, MemoryTree, walk, wrongKind } from './memory-tree.ts';
+import { newPageMemory, noRoomInPage, type PageMemory } from './page-memory.ts';
 import { decide } from './sameness.ts';
 import { namelessSink, scratchOffer } from './scratch.ts';
 import type {
@@ -158,13 +159,22 @@ export class MemoryStorage implements Storage {
     });
   }
 
-  async readSmall(base: string, paths: readonly string[]): Promise<(SmallFile | TransferError)[]> {
+  async readSmall(
+    base: string,
+    paths: readonly string[],
+    memory: PageMemory = newPageMemory(),
+  ): Promise<(SmallFile | TransferError)[]> {
+    let length = 0;
     return paths.map((path) => {
       try {
         const node = this.#tree.node(joinPath(base, path));
         const entry = entryOf(path, node);
         const isSmall = node.kind === 'file' && entry.size <= limits.fileChunkBytes;
-        return { entry, content: isSmall ? new Uint8Array(node.content) : new Uint8Array(0) };
+        const content = memory.subarray(length, length + (isSmall ? entry.size : 0));
+        if (isSmall && content.length < entry.size) return noRoomInPage(path);
+        if (isSmall) content.set(node.content);
+        length += content.length;
+        return { entry, content };
       } catch (error) {
         if (error instanceof TransferError) return error;
         throw error;

@@ -6,6 +6,7 @@ import type { ChunkFrame, ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { joinPath } from '../protocol/paths.ts';
 import { isSmall, type PageOutcome } from './page.ts';
+import { givePageMemory, type PageMemory, takePageMemory } from './page-memory.ts';
 import { whyRefused } from './refusal.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
@@ -15,6 +16,11 @@ import { whileWorking } from './working.ts';
 export interface ReceivePageOptions {
   /** What to answer; by default the storage compares by the page's policy. */
   readonly decide?: () => Promise<Answer[]>;
+  /**
+   * Asks for memory for so many bytes of content: calls `onRoom` when there is room for them, at once
+   * if there is; gives what lets go of it. By default there always is.
+   */
+  readonly room?: (bytes: number, onRoom: () => void) => { readonly leave: () => void };
   readonly onReceived?: (bytes: number, repeatedChunks: number) => void;
 }
 
@@ -38,6 +44,7 @@ export async function receivePage(
   try {
     const deciding = options.decide?.() ?? storage.examine(base, offers.entries, offers.policy);
     const answers = await whileWorking(() => [request], 'comparing', deciding);
+    await whileWorking(() => [request], 'waiting', page.roomFor(answers));
     page.answer(answers);
     await page.arrived();
     const { files, places, failures, storedBytes } = page.contents();
@@ -58,6 +65,8 @@ export async function receivePage(
   } catch (error) {
     if (error instanceof TransferError || error instanceof ProtocolError) request.fail(error);
     throw error;
+  } finally {
+    page.leave();
   }
 }
 
@@ -87,8 +96,12 @@ class IncomingPage {
   /** Where each content begins when all lie end to end. */
   readonly #starts: readonly number[];
   readonly #contentBytes: number;
-  /** Allocated when the first chunk comes: a page that is unchanged needs none. */
-  #content: Uint8Array | undefined;
+  /** Room for the content, once it was asked for. */
+  #berth: { readonly leave: () => void } | undefined;
+  #hasRoom: boolean;
+  /** Taken when the first chunk comes: a page that is unchanged needs none. */
+  #content: PageMemory | undefined;
+  #isOver = false;
   readonly #arrived: Uint8Array;
   readonly #damaged = new Map<number, number>();
   readonly #again = new Set<number>();
@@ -98,7 +111,7 @@ class IncomingPage {
   #ended = false;
   #failure: FerryError | undefined;
 
-  constructor(request: Request, { entries }: Offers, options: ReceivePageOptions) {
+  constructor(request: Request, { entries, eager }: Offers, options: ReceivePageOptions) {
     let contentBytes = 0;
     this.#starts = entries.map((entry) => {
       const start = contentBytes;
@@ -113,6 +126,8 @@ class IncomingPage {
     this.#options = options;
     this.#contentBytes = contentBytes;
     this.#arrived = new Uint8Array(entries.length);
+    this.#hasRoom = contentBytes === 0 || options.room === undefined;
+    if (eager) this.#askRoom();
     request.listen({
       onFrame: (frame) => this.#hear(frame),
       onChunk: (frame) => this.#hearChunk(frame),
@@ -121,6 +136,30 @@ class IncomingPage {
         this.#wake.notify();
       },
     });
+  }
+
+  #askRoom(): void {
+    if (this.#hasRoom || this.#berth !== undefined) return;
+    this.#berth = this.#options.room?.(this.#contentBytes, () => {
+      this.#hasRoom = true;
+      this.#wake.notify();
+    });
+  }
+
+  /** Waits for room for what is wanted: a sender says nothing more before it is answered. */
+  async roomFor(answers: readonly Answer[]): Promise<void> {
+    const wantsContent = this.#entries.some((entry, i) => isSmall(entry) && answers[i] === 'want');
+    if (!wantsContent) return;
+    this.#askRoom();
+    while (!this.#hasRoom && this.#failure === undefined) await this.#wake.wait();
+  }
+
+  /** Nothing of it is stored any more, and nothing comes. */
+  leave(): void {
+    this.#isOver = true;
+    if (this.#content !== undefined) givePageMemory(this.#content);
+    this.#content = undefined;
+    this.#berth?.leave();
   }
 
   answer(answers: readonly Answer[]): void {
@@ -166,12 +205,17 @@ class IncomingPage {
     this.#request.carrier.consumed(payload.length);
   }
 
-  /** Copies it: a page is stored as a whole, and its pieces are small. */
+  /** Copies it: a page is stored as a whole, and its pieces are small. Without room it is asked for again. */
   #keep(index: number, payload: Uint8Array): void {
-    if (this.#arrived[index] === 1) return;
+    if (this.#isOver || this.#arrived[index] === 1) return;
+    if (!this.#hasRoom) {
+      this.#again.add(index);
+      return;
+    }
+    this.#again.delete(index);
     this.#arrived[index] = 1;
     this.#request.moved();
-    this.#content ??= Buffer.allocUnsafeSlow(this.#contentBytes);
+    this.#content ??= takePageMemory();
     this.#content.set(payload, this.#starts[index]);
   }
 

@@ -10,6 +10,7 @@ import { type FerryError, ProtocolError, TransferError } from '../protocol/error
 import type { Answer, Offers, PageFailure } from '../protocol/frames/pages.ts';
 import type { ControlFrame } from '../protocol/frames.ts';
 import { Demand } from './demand.ts';
+import { transferLimits } from './limits.ts';
 import { isSmall, type PageOutcome } from './page.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
@@ -37,9 +38,6 @@ export async function sendPage(
     throw error;
   }
 }
-
-/** Chunks handed to the connection in one go. */
-const sendRun = 64;
 
 class OutgoingPage {
   readonly #request: Request;
@@ -130,10 +128,10 @@ class OutgoingPage {
     const slices = contents.filter((content, i): content is Uint8Array => {
       return content !== undefined && isAsOffered(filled[i] as number, i);
     });
-    for (let from = 0; from < slices.length; from += sendRun) {
+    for (let from = 0; from < slices.length; from += transferLimits.sendRunChunks) {
       // An answer may come while an eager page is under way.
       const wanted = [...slices.keys()]
-        .slice(from, from + sendRun)
+        .slice(from, from + transferLimits.sendRunChunks)
         .filter(
           (i) => this.#answers === undefined || this.#answers[indexes[i] as number] === 'want',
         );

@@ -11,6 +11,7 @@ import type { TransferError } from '../protocol/errors.ts';
 import type { Answer } from '../protocol/frames/pages.ts';
 import type { Offer, Policy } from '../protocol/frames/transfer.ts';
 import type { Ledger } from '../protocol/segments.ts';
+import type { PageMemory } from './page-memory.ts';
 
 /** One version of a file's content, to read from. */
 export interface ChunkSource {
@@ -143,12 +144,19 @@ export interface Storage {
   touch(path: string, file: Pick<Committed, 'mtimeNs' | 'mode'>): Promise<void>;
   /** What to do with each entry of a page: by size and mtime, or `want` when content must tell. */
   examine(base: string, entries: readonly Entry[], policy: Policy): Promise<Answer[]>;
-  /** Whole files of at most `limits.fileChunkBytes`; a larger one has an empty content. */
-  readSmall(base: string, paths: readonly string[]): Promise<(SmallFile | TransferError)[]>;
+  /**
+   * Whole files of at most `limits.fileChunkBytes`; a larger one has an empty content. Contents lie
+   * in `memory`, and are the caller's as long as that is; what finds no room there is not read.
+   */
+  readSmall(
+    base: string,
+    paths: readonly string[],
+    memory?: PageMemory,
+  ): Promise<(SmallFile | TransferError)[]>;
   /**
    * Stores a batch, each file whole or not at all, all durable when it settles; undefined where it
    * went well. Files first, then folders (made when missing, with their mode and mtime), in order.
-   * The contents are the storage's from the call on.
+   * The contents are the storage's until it settles, and beyond that where they are not shared memory.
    */
   putSmall(base: string, files: readonly SmallFile[]): Promise<(TransferError | undefined)[]>;
   /** What its disk has room for; undefined where that can't be told. */

@@ -1,9 +1,9 @@
 /** THREATS, exhaustion: peers with a valid token that ask for much, and take or give little. */
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
-import test from 'ava';
-import { residentOf } from '../system/helpers/memory.ts';
+import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import test, { type ExecutionContext } from 'ava';
+import { forgetPeak, peakOf, residentOf } from '../system/helpers/memory.ts';
 import { until } from '../system/helpers/wait.ts';
 import * as bodies from './helpers/bodies.ts';
 import { failures } from './helpers/cases.ts';
@@ -133,15 +133,55 @@ test.serial('who asks without end and never reads the answers is cut off', async
   });
 });
 
-test.serial('listings that nobody reads stop at the window', async (t) => {
-  await ground.stands(t, async () => {
-    for (let i = 0; i < 4; i += 1) {
-      const peer = await ground.peer();
-      peer.socket.pause();
-      for (let j = 1; j <= requests; j += 1) peer.write(frame('list', j, bodies.listing('', 1)));
-    }
-    t.true(await (await ground.peer()).isServed());
-  });
+/** Growth by what is read for peers that take nothing: the oracle's O4. */
+const unreadBytesMost = 64 * MiB;
+const crowd = 8;
+
+/** Names as long as they may be, each of a file of 8 KiB: 256 of them are a page of 2 MiB. */
+async function makeLongNames(count: number): Promise<string[]> {
+  const names = Array.from({ length: count }, (_, i) => `${i}`.padEnd(255, 'x'));
+  await mkdir(ground.served('long'), { recursive: true });
+  for (const name of names) await writeFile(ground.served('long', name), Buffer.alloc(8 * 1024));
+  return names;
+}
+
+/** What the daemon holds at most while peers ask and read nothing. */
+async function unread(t: ExecutionContext, ask: (peer: Peer) => void): Promise<void> {
+  const startBytes = residentOf(ground.daemon.pid);
+  if (existsSync('/proc/self/status')) await forgetPeak(ground.daemon.pid);
+  for (let i = 0; i < crowd; i += 1) {
+    const peer = await ground.peer();
+    peer.socket.pause();
+    ask(peer);
+  }
+  // By the time that the last one's questions are looked at, those of the others are.
+  for (let i = 0; i < crowd; i += 1) t.true(await (await ground.peer()).isServed());
+  if (!existsSync('/proc/self/status')) return;
+  const grownBytes = peakOf(ground.daemon.pid) - startBytes;
+  t.log(`grown by ${Math.round(grownBytes / MiB)} MiB`);
+  t.true(grownBytes < unreadBytesMost, `${grownBytes}`);
+}
+
+test.serial(
+  'pageBytes: listings that nobody reads are not read from the disk either',
+  async (t) => {
+    await makeLongNames(2_048);
+    await ground.stands(t, () =>
+      unread(t, (peer) => {
+        for (let j = 1; j <= requests; j += 1) peer.write(frame('list', j, bodies.listing('long')));
+      }),
+    );
+  },
+);
+
+test.serial('pageBytes: pages of small files that nobody reads wait for room', async (t) => {
+  const names = await makeLongNames(240);
+  await ground.stands(t, () =>
+    unread(t, (peer) => {
+      for (let j = 1; j <= 8; j += 1) peer.write(frame('fetch', j, bodies.fetch('long', names)));
+    }),
+  );
+  await rm(ground.served('long'), { recursive: true });
 });
 
 test.serial('openSegments: a file of which a little comes everywhere is refused', async (t) => {
@@ -184,3 +224,57 @@ test.serial('damagedChunks: so many damaged chunks are not remembered', async (t
     { touches: ['.chunkferry'] },
   );
 });
+
+test.serial(
+  'pageBytes: pages that come without room are asked for again, and none is lost',
+  async (t) => {
+    const names = Array.from({ length: 32 }, (_, i) => `part-${i}`);
+    const content = Buffer.alloc(65_536, 1);
+    const entries = names.map((path) => ({ path, size: content.length }));
+    await ground.stands(
+      t,
+      async () => {
+        const startBytes = residentOf(ground.daemon.pid);
+        const peers = await Promise.all(Array.from({ length: 40 }, () => ground.peer()));
+        // Each sends all of a page but its end: 80 MiB, of which a token may hold 16.
+        for (const [i, peer] of peers.entries()) {
+          peer.write(frame('offers', 1, bodies.offers(`eager-${i}`, entries, { eager: 1 })));
+          for (const j of names.keys()) peer.write(bodies.chunk(1, j, content));
+        }
+        for (const peer of peers) t.true(await peer.isServed());
+        if (existsSync('/proc/self/status')) {
+          t.true(residentOf(ground.daemon.pid) - startBytes < unreadBytesMost);
+        }
+        // Those that had room are answered; the others when these are through.
+        let refilled = 0;
+        for (const peer of peers) {
+          const { name } = await peer.next(['answers', 'working'], 1);
+          if (name === 'working') await peer.next('answers', 1);
+          peer.say('end', 1, bodies.end(0, 0));
+          for (;;) {
+            const heard = await peer.next(['want', 'results'], 1);
+            if (heard.name === 'results') {
+              t.deepEqual(bodies.readResults(heard), []);
+              break;
+            }
+            refilled += 1;
+            const { round, ranges } = bodies.readWant(heard);
+            for (const [start, end] of ranges) {
+              for (let j = Number(start); j < Number(end); j += 1) {
+                peer.write(bodies.chunk(1, j, content));
+              }
+            }
+            peer.say('end', 1, bodies.end(round, 0));
+          }
+        }
+        t.true(refilled > 0, 'some came without room');
+        for (const i of peers.keys()) {
+          for (const name of names) {
+            t.true(content.equals(await readFile(ground.served(`eager-${i}`, name))));
+          }
+        }
+      },
+      { touches: 'everything but warm' },
+    );
+  },
+);

@@ -126,7 +126,13 @@ test.serial('transferBufferBytes: without any, transfers go on with their least'
 });
 
 test('each limit has a test through a real daemon', async (t) => {
-  const files = ['system/limits', 'system/bench', 'hostile/limits', 'hostile/progress'];
+  const files = [
+    'system/limits',
+    'system/bench',
+    'hostile/limits',
+    'hostile/progress',
+    'hostile/exhaustion',
+  ];
   const texts = await Promise.all(
     files.map((file) => readFile(path.join(root, 'test', `${file}.test.ts`), 'utf8')),
   );

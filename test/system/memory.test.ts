@@ -1,12 +1,12 @@
 /** What both ends keep in memory, by the kernel's own account of their peaks. */
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import test from 'ava';
 import { connect, defaultTransferOptions, parseRemote } from '../../client/index.ts';
 import { testConnect } from '../helpers/token.ts';
 import { type FerryResult, type FerrySettings, startFerry } from './helpers/ferry.ts';
-import { MiB } from './helpers/files.ts';
+import { differences, MiB, randomBytes } from './helpers/files.ts';
 import { forgetPeak, peakOf, writeSparse } from './helpers/memory.ts';
 import { type Scene, setScene } from './helpers/scene.ts';
 
@@ -79,6 +79,28 @@ testWithProc('promise 6: bounded: memory of both ends does not grow with the fil
     t.true((large?.clientBytes ?? 0) - (small?.clientBytes ?? 0) < noiseBytes, `${way}: client`);
     t.true((large?.daemonBytes ?? 0) - (small?.daemonBytes ?? 0) < noiseBytes, `${way}: daemon`);
   }
+});
+
+testWithProc('promise 6: bounded: thousands of files of a chunk each', async (t) => {
+  const scene = await setScene(t);
+  const bytes = randomBytes(1, 60_000);
+  await mkdir(scene.at('many'));
+  for (let i = 0; i < 2_000; i += 1) {
+    bytes.writeUInt32LE(i);
+    await writeFile(scene.at('many', `${i}`), bytes);
+  }
+  for (const args of [
+    ['upload', '--json', `${scene.at('many')}/`, scene.url('many')],
+    ['download', '--json', scene.url('many'), scene.at('back')],
+  ]) {
+    const { result, clientBytes, daemonBytes } = await measured(scene, args);
+    t.is(result.code, 0, result.stderr.slice(0, 1_000));
+    t.is(result.summary?.bytesSent, 120_000_000, 'nothing is sent twice');
+    t.log(`${args[0]}: client ${clientBytes / 1e6} MB, daemon ${daemonBytes / 1e6} MB`);
+    t.true(clientBytes > 0 && clientBytes < peakBytes, `client ${clientBytes}`);
+    t.true(daemonBytes > 0 && daemonBytes < peakBytes, `daemon ${daemonBytes}`);
+  }
+  t.deepEqual(await differences(scene.at('many'), scene.at('back', 'many')), []);
 });
 
 const clients = 64;

@@ -340,6 +340,27 @@ function registerSmall(suite: Register): void {
     await old.close();
   });
 
+  suite('readSmall reads what its memory has room for, end to end', async (t, storage) => {
+    const half = bytesOf(limits.fileChunkBytes);
+    const files = ['a', 'b', 'c', 'd'].map((path) => smallFile(path, half));
+    await put(t, storage, ...files, smallFile('e', 'end'));
+    const whole = new Uint8Array(new SharedArrayBuffer(3 * half.length + 2));
+    const memory = whole.subarray(0, -2);
+    memory.fill(7);
+    const read = await storage.readSmall('', ['a', 'b', 'e', 'c', 'd'], memory);
+    const shown = read.map((file) =>
+      file instanceof TransferError ? file.failure : file.content.length,
+    );
+    t.deepEqual(shown, [half.length, half.length, 3, 'source-changed', 'source-changed']);
+    const contents = read.flatMap((file) => (file instanceof TransferError ? [] : [file.content]));
+    t.deepEqual(
+      contents.map((content) => [content.buffer === memory.buffer, content.byteOffset]),
+      [0, half.length, 2 * half.length].map((at) => [true, at]),
+    );
+    t.deepEqual(Buffer.from(contents[1] ?? []), Buffer.from(half));
+    t.deepEqual([...whole.subarray(-2)], [0, 0], 'nothing beyond it');
+  });
+
   suite('readSmall leaves out large contents and says what is missing', async (t, storage) => {
     const large = bytesOf(65_537);
     const sink = await storage.openSink('base/large', offerOf(large.byteLength), false);

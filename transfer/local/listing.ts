@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { type Dir, opendirSync } from 'node:fs';
-import type { Entry } from '../../protocol/entry.ts';
+import { type Entry, entryBytes, unreadable } from '../../protocol/entry.ts';
 import { limits } from '../../protocol/limits.ts';
 import { joinPath, stagingName } from '../../protocol/paths.ts';
 import { entryOf } from './entries.ts';
@@ -18,6 +18,21 @@ interface OpenFolder {
   readonly path: string;
   readonly names: Dir;
   readonly subfolders: string[];
+}
+
+/** Entries that are given out together: long names make few of them, or they would take megabytes. */
+class Batch {
+  readonly entries: Entry[] = [];
+  #bytes = 0;
+
+  get isFull(): boolean {
+    return this.entries.length >= limits.listingEntries || this.#bytes >= limits.controlBytes;
+  }
+
+  add(entry: Entry): void {
+    this.entries.push(entry);
+    this.#bytes += entryBytes(entry);
+  }
 }
 
 export class Listing {
@@ -36,46 +51,47 @@ export class Listing {
     this.#open = folder.batch(() => this.#openFolder(''));
   }
 
-  /** Up to `limits.listingEntries` entries; none when all were given. */
+  /** Up to `limits.listingEntries` entries, about as many as a frame takes; none when all were given. */
   next(): Entry[] {
-    const entries: Entry[] = [];
+    const batch = new Batch();
     this.#folder.batch(() => {
-      while (entries.length < limits.listingEntries) {
-        this.#open ??= this.#openNext(entries);
+      while (!batch.isFull) {
+        this.#open ??= this.#openNext(batch);
         if (this.#open === undefined) return;
-        this.#readFolder(this.#open, entries);
+        this.#readFolder(this.#open, batch);
       }
     });
-    return entries;
+    return batch.entries;
   }
 
   /** Reads names until the folder or the batch is at its end. */
-  #readFolder(open: OpenFolder, entries: Entry[]): void {
+  #readFolder(open: OpenFolder, batch: Batch): void {
     const path = joinPath(this.#base, open.path);
     try {
       // The folder may have moved since the last batch: then its names are looked up in vain.
       const directory = this.#folder.directory(path);
-      while (entries.length < limits.listingEntries) {
+      while (!batch.isFull) {
         const name = readName(open.names);
         if (name === undefined) {
           this.#finish(open);
           return;
         }
         const entry = name.equals(stagingBytes) ? undefined : this.#entry(open, directory, name);
-        if (entry !== undefined) entries.push(entry);
+        if (entry !== undefined) batch.add(entry);
       }
     } catch (error) {
       this.#finish(open);
-      if (storageError(error, path).failure !== 'not-found') entries.push(unreadable(open.path));
+      if (storageError(error, path).failure !== 'not-found')
+        batch.add(unreadable(cutPath(open.path)));
     }
   }
 
   /** The entry of `name`; undefined when it has gone. */
   #entry(open: OpenFolder, directory: Directory, name: Buffer): Entry | undefined {
-    if (!isUtf8(name)) return unreadable(joinPath(open.path, shownBytes(name)));
+    if (!isUtf8(name)) return unreadable(cutPath(joinPath(open.path, shownBytes(name))));
     const text = name.toString();
     const path = joinPath(open.path, text);
-    if (!fitsWire(joinPath(this.#base, path))) return unreadable(path);
+    if (!fitsWire(joinPath(this.#base, path))) return unreadable(cutPath(path));
     const stats = this.#folder.look(directory, text);
     if (stats === undefined) return undefined;
     const entry = entryOf(path, stats);
@@ -90,13 +106,13 @@ export class Listing {
   }
 
   /** Opens the next folder that can be read; those that cannot become entries. */
-  #openNext(entries: Entry[]): OpenFolder | undefined {
+  #openNext(batch: Batch): OpenFolder | undefined {
     for (let path = this.#waiting.pop(); path !== undefined; path = this.#waiting.pop()) {
       try {
         return this.#openFolder(path);
       } catch (error) {
         // A folder that has gone since its parent was read is no failure.
-        if (storageError(error, path).failure !== 'not-found') entries.push(unreadable(path));
+        if (storageError(error, path).failure !== 'not-found') batch.add(unreadable(cutPath(path)));
       }
     }
     return undefined;
@@ -120,11 +136,6 @@ export class Listing {
 
 function readName(names: Dir): Buffer | undefined {
   return names.readSync()?.name as unknown as Buffer | undefined;
-}
-
-function unreadable(path: string): Entry {
-  const kind = 'unreadable';
-  return { path: cutPath(path), kind, size: 0, mtimeNs: 0n, mode: 0, contentType: '' };
 }
 
 /** Whether a path made of names from the disk can be said on the wire. */

@@ -5,6 +5,7 @@ import { TransferError } from '../../protocol/errors.ts';
 import type { Answer } from '../../protocol/frames/pages.ts';
 import type { Policy } from '../../protocol/frames/transfer.ts';
 import { shown } from '../../protocol/paths.ts';
+import { newPageMemory, type PageMemory } from '../page-memory.ts';
 import { namelessSink, scratchOffer } from '../scratch.ts';
 import type {
   ChunkSink,
@@ -199,14 +200,18 @@ export class LocalStorage implements Storage {
     await this.#executor.call('touch', path, { mtimeNs, mode });
   }
 
-  async readSmall(base: string, paths: readonly string[]): Promise<(SmallFile | TransferError)[]> {
-    const { entries, content } = await this.#executor.call('readSmall', base, paths);
+  async readSmall(
+    base: string,
+    paths: readonly string[],
+    memory: PageMemory = newPageMemory(),
+  ): Promise<(SmallFile | TransferError)[]> {
+    const entries = await this.#executor.call('readSmall', base, paths, memory);
     let position = 0;
     return entries.map((entry) => {
       if ('failure' in entry) return unpackError(entry);
       const start = position;
       position += contentBytes(entry);
-      return { entry, content: content.subarray(start, position) };
+      return { entry, content: memory.subarray(start, position) };
     });
   }
 
@@ -260,25 +265,26 @@ function unpackAll(errors: readonly (PackedError | undefined)[]): (TransferError
   return errors.map((error) => (error === undefined ? undefined : unpackError(error)));
 }
 
-/** The contents of the files of a page, end to end: without a copy where they fill a buffer so. */
+/** The contents of the files of a page, end to end: without a copy where they lie so in shared memory. */
 function packContents(files: readonly SmallFile[]): Uint8Array {
   const contents = files.filter(({ entry }) => entry.kind === 'file').map(({ content }) => content);
   if (files.some(({ entry, content }) => entry.kind === 'file' && entry.size !== content.length)) {
     throw new TransferError('internal', 'A small file has not the size that its entry says.');
   }
-  return wholeBuffer(contents) ?? packed(contents);
+  const filled = contents.filter(({ byteLength }) => byteLength > 0);
+  return inOnePiece(filled) ?? packed(filled);
 }
 
-/** The buffer that `contents` fill from start to end, in order; undefined when they don't. */
-function wholeBuffer(contents: readonly Uint8Array[]): Uint8Array | undefined {
-  const buffer = contents.find(({ byteLength }) => byteLength > 0)?.buffer;
-  let position = 0;
-  for (const content of contents) {
-    if (content.byteLength === 0) continue;
-    if (content.buffer !== buffer || content.byteOffset !== position) return undefined;
-    position += content.byteLength;
+/** The memory that `contents` fill one after another; undefined when they don't, or it is one thread's. */
+function inOnePiece(contents: readonly Uint8Array[]): Uint8Array | undefined {
+  const [first] = contents;
+  if (!(first?.buffer instanceof SharedArrayBuffer)) return undefined;
+  let end = first.byteOffset;
+  for (const { buffer, byteOffset, byteLength } of contents) {
+    if (buffer !== first.buffer || byteOffset !== end) return undefined;
+    end += byteLength;
   }
-  return buffer?.byteLength === position ? new Uint8Array(buffer) : undefined;
+  return new Uint8Array(first.buffer, first.byteOffset, end - first.byteOffset);
 }
 
 function packed(contents: readonly Uint8Array[]): Uint8Array {

@@ -23,7 +23,7 @@ import {
 } from './partials.ts';
 import { openRegular, touch } from './regular-files.ts';
 import { SmallBatch } from './small-batch.ts';
-import { examine, readSmall, type SmallPage } from './small-files.ts';
+import { examine, readSmall } from './small-files.ts';
 import { type OpenedFile, openedFile } from './source.ts';
 import { Staging } from './staging.ts';
 import { mkdir, remove, rename, stat } from './tree.ts';
@@ -60,7 +60,7 @@ export interface Operations {
   discard(path: string): void;
   examine(base: string, entries: readonly Entry[], policy: Policy): Answer[];
   touch(path: string, file: Pick<Committed, 'mtimeNs' | 'mode'>): void;
-  readSmall(base: string, paths: readonly string[]): SmallPage;
+  readSmall(base: string, paths: readonly string[], memory: Uint8Array): (Entry | PackedError)[];
   putSmall(
     base: string,
     entries: readonly Entry[],
@@ -117,7 +117,7 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
     discard: (path) => discard(staging, path),
     examine: (base, entries, policy) => examine(folder, base, entries, policy, durable),
     touch: (path, file) => touch(folder, path, file, durable),
-    readSmall: (base, paths) => readSmall(folder, base, paths),
+    readSmall: (base, paths, memory) => readSmall(folder, base, paths, memory),
     putSmall: (base, entries, content) =>
       new SmallBatch(folder, staging, durable, base, entries).store(content),
     rootPath: () => folder.root.base,

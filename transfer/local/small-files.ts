@@ -9,27 +9,30 @@ import type { Answer } from '../../protocol/frames/pages.ts';
 import type { Policy } from '../../protocol/frames/transfer.ts';
 import { limits } from '../../protocol/limits.ts';
 import { joinPath, shown } from '../../protocol/paths.ts';
+import { noRoomInPage } from '../page-memory.ts';
 import { decide } from '../sameness.ts';
 import { entryOf } from './entries.ts';
 import { type PackedError, packError, storageError } from './errors.ts';
 import type { Folder } from './folder.ts';
 import { touch } from './regular-files.ts';
 
-/** Entries with the contents of the files among them; failures in place of entries. */
-export interface SmallPage {
-  readonly entries: readonly (Entry | PackedError)[];
-  /** Contents of files of at most `limits.fileChunkBytes`, one after another. */
-  readonly content: Uint8Array<ArrayBuffer>;
-}
-
 /** How many bytes of a page's content belong to `entry`. */
 export function contentBytes(entry: Entry): number {
   return entry.kind === 'file' && entry.size <= limits.fileChunkBytes ? entry.size : 0;
 }
 
-export function readSmall(folder: Folder, base: string, paths: readonly string[]): SmallPage {
-  const contents = new Contents();
-  const entries = folder.batch(() =>
+/**
+ * Gives the entries, or failures in their place; contents of files of at most `limits.fileChunkBytes`
+ * are read into `memory`, one after another.
+ */
+export function readSmall(
+  folder: Folder,
+  base: string,
+  paths: readonly string[],
+  memory: Uint8Array,
+): (Entry | PackedError)[] {
+  const contents = new Contents(memory);
+  return folder.batch(() =>
     paths.map((path) => {
       try {
         return readOne(folder, joinPath(base, path), path, contents);
@@ -38,7 +41,6 @@ export function readSmall(folder: Folder, base: string, paths: readonly string[]
       }
     }),
   );
-  return { entries, content: contents.take() };
 }
 
 /** Gives the entry of a file, and adds what is in it to `contents`. */
@@ -52,6 +54,7 @@ function readOne(folder: Folder, path: string, shownPath: string, contents: Cont
     }
     const length = contentBytes(entry);
     if (length === 0) return entry;
+    if (!contents.hasRoom(length)) throw noRoomInPage(shownPath);
     const isWhole = contents.read(fd, length);
     const after = fstatSync(fd, { bigint: true });
     if (!isWhole || after.size !== stats.size || after.mtimeNs !== stats.mtimeNs) {
@@ -64,23 +67,23 @@ function readOne(folder: Folder, path: string, shownPath: string, contents: Cont
   }
 }
 
-/** What all pages of this thread are read into, one after another; grows to the largest of them. */
-let scratch = Buffer.allocUnsafeSlow(limits.pageContentBytes);
-
 /** The contents of a page as they are read, end to end. */
 class Contents {
+  readonly #memory: Uint8Array;
   #length = 0;
+
+  constructor(memory: Uint8Array) {
+    this.#memory = memory;
+  }
+
+  hasRoom(length: number): boolean {
+    return this.#length + length <= this.#memory.length;
+  }
 
   /** Reads `length` bytes from the start of a file; false when it has fewer. */
   read(fd: number, length: number): boolean {
-    const end = this.#length + length;
-    if (end > scratch.byteLength) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * scratch.byteLength));
-      larger.set(scratch.subarray(0, this.#length));
-      scratch = larger;
-    }
     for (let done = 0; done < length; ) {
-      const got = readSync(fd, scratch, this.#length + done, length - done, done);
+      const got = readSync(fd, this.#memory, this.#length + done, length - done, done);
       if (got === 0) return false;
       done += got;
     }
@@ -90,11 +93,6 @@ class Contents {
   /** What was read last is part of the page. */
   keep(length: number): void {
     this.#length += length;
-  }
-
-  /** A copy that belongs to the caller. */
-  take(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(scratch.subarray(0, this.#length));
   }
 }
 

@@ -58,7 +58,7 @@ class Way {
   readonly #onCut: (style: 'reset' | 'end' | 'silence') => void;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
-  #waiting: (() => void)[] = [];
+  #waiting: Done[] = [];
   #scheduled = false;
   #ended = false;
   #broken = false;
@@ -118,6 +118,12 @@ class Way {
   end(): void {
     this.#ended = true;
     this.#schedule();
+  }
+
+  /** The writer is gone; as with a socket, what it waits for is called off. */
+  leave(): void {
+    for (const done of this.#waiting.splice(0)) done(new Error('write ECANCELED'));
+    this.end();
   }
 
   /** Nothing comes out any more. */
@@ -235,7 +241,7 @@ export class End extends Duplex {
 
   override _destroy(error: Error | null, done: Done): void {
     // The other end sees what was sent, and then that this one is gone.
-    this.#out.end();
+    this.#out.leave();
     this.#in.break();
     done(error);
   }

@@ -184,8 +184,8 @@ export class WrappedStorage implements Storage {
     return this.inner.examine(base, entries, policy);
   }
 
-  readSmall(base: string, paths: readonly string[]): Promise<(SmallFile | TransferError)[]> {
-    return this.inner.readSmall(base, paths);
+  readSmall(...args: Parameters<Storage['readSmall']>): ReturnType<Storage['readSmall']> {
+    return this.inner.readSmall(...args);
   }
 
   putSmall(base: string, files: readonly SmallFile[]): Promise<(TransferError | undefined)[]> {
