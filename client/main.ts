@@ -1,5 +1,5 @@
-#!/usr/bin/env node
 /** ferry: the process around the commands: streams, signals, environment, exit code. */
+import { hasherReady } from '../protocol/hasher.ts';
 import { createProgram, run } from './cli.ts';
 import { falseFlags } from './commands/options.ts';
 import type { Shell } from './commands/shell.ts';
@@ -75,12 +75,17 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => void stream.write('', () => resolve()));
 }
 
-const words = process.argv.slice(2);
-// commander takes any value of a flag's variable for yes.
-for (const name of falseFlags(createProgram(shell, { exitCode: 0 }, words[0]), process.env)) {
-  delete process.env[name];
+/** Runs the command, and ends the process when all that it wrote is out. */
+async function main(words: readonly string[]): Promise<never> {
+  await hasherReady;
+  // commander takes any value of a flag's variable for yes.
+  for (const name of falseFlags(createProgram(shell, { exitCode: 0 }, words[0]), process.env)) {
+    delete process.env[name];
+  }
+  const exitCode = await run(words, shell);
+  await Promise.all([stdoutEnded ? undefined : flushed(process.stdout), flushed(process.stderr)]);
+  // An open stdin or a closing connection must not keep the process.
+  process.exit(exitCode);
 }
-const exitCode = await run(words, shell);
-await Promise.all([stdoutEnded ? undefined : flushed(process.stdout), flushed(process.stderr)]);
-// An open stdin or a closing connection must not keep the process.
-process.exit(exitCode);
+
+void main(process.argv.slice(2));

@@ -4,9 +4,9 @@
  * Source: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md (XXH64, seed 0).
  * It finds accidents, not attackers: see docs/protocol.md, "What the checksums are for".
  */
-import xxhash from 'xxhash-wasm';
+import { hasher, hasherReady } from './hasher.ts';
 
-const hasher = await xxhash();
+await hasherReady;
 
 /** XXH64 of `bytes` with seed 0, as an unsigned 64-bit integer. */
 export function checksum(bytes: Uint8Array): bigint {

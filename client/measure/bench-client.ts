@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { FerryError } from '../../protocol/errors.ts';
+import { hasherReady } from '../../protocol/hasher.ts';
 import { openLocalStorage } from '../../transfer/local/local-storage.ts';
 import type { Storage } from '../../transfer/storage.ts';
 import { dial } from '../dial.ts';
@@ -100,7 +101,8 @@ async function run(task: ClientTask): Promise<void> {
   }
 }
 
-await run(workerData as ClientTask)
+void hasherReady
+  .then(() => run(workerData as ClientTask))
   .catch((error: unknown) => {
     const failure = error instanceof FerryError ? error.failure : 'internal';
     say({

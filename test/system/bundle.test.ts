@@ -1,7 +1,8 @@
 /** The program that is installed as `ferry` is bundled: each of its parts must load from there, too. */
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
@@ -20,9 +21,10 @@ async function installedFerry(): Promise<string> {
 async function run(
   words: readonly string[],
   env: Record<string, string> = {},
+  file?: string,
 ): Promise<{ stdout: string; stderr: string; code: number }> {
   const surroundings = { env: { PATH: process.env['PATH'], FERRY_TOKEN: testToken, ...env } };
-  const file = await installedFerry();
+  file ??= await installedFerry();
   const running = promisify(execFile)(process.execPath, [file, ...words], surroundings);
   running.child.stdin?.end();
   return await running.then(
@@ -79,4 +81,42 @@ test('the bundled ferry speaks TLS, and asks for a link', async (t) => {
   t.regex(secure.stderr, /does that daemon serve plain TCP/);
   const pairing = await run(['pair'], { XDG_CONFIG_HOME: daemon.local });
   t.is(pairing.code, 2, pairing.stderr);
+});
+
+/** A copy of the bundle whose compiled scripts went through `change`. */
+async function copiedFerry(change: (cache: string) => Promise<void>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ferry-bundle-'));
+  await cp(dirname(await installedFerry()), folder, { recursive: true });
+  const caches = (await readdir(folder)).filter((name) => name.endsWith('.cache'));
+  if (caches.length === 0) throw new Error('The build compiled no script ahead.');
+  for (const name of caches) await change(join(folder, name));
+  return join(folder, 'ferry.js');
+}
+
+/** Makes them those of another V8: its version is the second word (`SerializedCodeData` of V8). */
+async function ofAnotherV8(cache: string): Promise<void> {
+  const file = await open(cache, 'r+');
+  try {
+    await file.write(Buffer.alloc(4, 0xa5), 0, 4, 4);
+  } finally {
+    await file.close();
+  }
+}
+
+const changes = { 'are missing': rm, 'are of another V8': ofAnotherV8 };
+
+for (const [what, change] of Object.entries(changes)) {
+  test(`the bundled ferry works when its compiled scripts ${what}`, async (t) => {
+    const file = await copiedFerry(change);
+    t.teardown(() => rm(dirname(file), { recursive: true }));
+    const { stdout, stderr, code } = await run(['help', 'ls'], {}, file);
+    t.is(code, 0, stderr);
+    t.regex(stdout, /^Usage: ferry ls /);
+  });
+}
+
+test('Node takes the compiled scripts that the build made', async (t) => {
+  const { cacheOf, compileScript } = await import('../../client/launch/script.ts');
+  const main = join(dirname(await installedFerry()), 'main.js');
+  t.false(compileScript(main, await readFile(cacheOf(main))).cachedDataRejected);
 });
