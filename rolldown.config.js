@@ -16,9 +16,9 @@ const compiledBeforehand = {
   },
   async writeBundle({ dir }, files) {
     const { compileAhead } = await import('./dist/client/launch/compile-ahead.js');
-    for (const { type, name, fileName } of Object.values(files)) {
+    for (const { type, fileName } of Object.values(files)) {
       // Node itself loads the launcher.
-      if (type === 'chunk' && name !== 'ferry') compileAhead(join(dir, fileName));
+      if (type === 'chunk' && fileName !== 'ferry.js') compileAhead(join(dir, fileName));
     }
   },
 };
@@ -43,6 +43,7 @@ export default {
     dir: 'dist/bin',
     format: 'cjs',
     chunkFileNames: '[name].js',
+    comments: { annotation: false, jsdoc: false },
     codeSplitting: {
       groups: [
         { name: 'commands', test: /\/(protocol|client\/commands|commander|xxhash-wasm)\// },

@@ -178,7 +178,8 @@ export class Ferry {
         job.end(single);
       });
     try {
-      yield* job.events();
+      // Delegated to with yield*, a generator costs several promises for each event.
+      for await (const events of job.events()) for (const event of events) yield event;
     } finally {
       // Whoever stopped reading early wants no more of it.
       job.abandon();

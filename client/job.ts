@@ -42,10 +42,10 @@ export class Job {
   bytesReused = 0;
   chunksRepeated = 0;
 
-  /** All events, as they happen; ends after the summary. */
-  async *events(): AsyncGenerator<FerryEvent> {
+  /** All events, as they happen, some together; ends after the summary. */
+  async *events(): AsyncGenerator<FerryEvent[]> {
     for (;;) {
-      yield* this.#events.splice(0);
+      yield this.#events.splice(0);
       this.#read.notify();
       if (this.#done && this.#events.length === 0) return;
       await this.#wake.wait();

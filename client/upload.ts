@@ -112,7 +112,10 @@ export class Upload {
         else if (entry.kind === 'unreadable') this.#unreadable(part, entry);
         else if (this.#goesAlone(entry) && !this.#context.options.dryRun)
           await this.#startLarge(part, entry);
-        else await this.#startPage(part, paging.add(entry));
+        else {
+          const full = paging.add(entry);
+          if (full !== undefined) await this.#startPage(part, full);
+        }
       }
       this.#failure.throwIfAny();
       await this.#context.job.room();

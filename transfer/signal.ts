@@ -5,7 +5,7 @@ export class Signal {
 
   notify(): void {
     if (this.#wakes.length === 0) this.#woken = true;
-    for (const wake of this.#wakes.splice(0)) wake();
+    else for (const wake of this.#wakes.splice(0)) wake();
   }
 
   async wait(): Promise<void> {

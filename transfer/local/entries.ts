@@ -1,21 +1,31 @@
 /** What the file system says of a file, as an `Entry`, and the way back. */
-import { type BigIntStats, futimesSync } from 'node:fs';
+import { type BigIntStats, constants, futimesSync } from 'node:fs';
 import { type Entry, type EntryKind, modeMask } from '../../protocol/entry.ts';
 
-function kindOf(stats: BigIntStats): EntryKind {
-  if (stats.isFile()) return 'file';
-  if (stats.isDirectory()) return 'directory';
-  return stats.isSymbolicLink() ? 'link' : 'other';
+const { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } = constants;
+
+function kindOf(mode: number): EntryKind {
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return 'file';
+    case S_IFDIR:
+      return 'directory';
+    case S_IFLNK:
+      return 'link';
+    default:
+      return 'other';
+  }
 }
 
 export function entryOf(path: string, stats: BigIntStats): Entry {
-  const kind = kindOf(stats);
+  const mode = Number(stats.mode);
+  const kind = kindOf(mode);
   return {
     path,
     kind,
     size: kind === 'file' ? Number(stats.size) : 0,
     mtimeNs: stats.mtimeNs,
-    mode: Number(stats.mode) & modeMask,
+    mode: mode & modeMask,
     contentType: '',
   };
 }

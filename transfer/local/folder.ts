@@ -145,7 +145,7 @@ export class Folder {
   look(directory: Directory, name: string): BigIntStats | undefined {
     const at = directory.at(name);
     const own = lstatSync(at, { bigint: true, throwIfNoEntry: false });
-    if (own?.isSymbolicLink() !== true || !this.#followsLinks) return own;
+    if (!this.#followsLinks || own?.isSymbolicLink() !== true) return own;
     const target = statOrNothing(at);
     if (target === undefined) return own;
     return target.isDirectory() && this.#holds(target) ? own : target;

@@ -11,7 +11,7 @@ import { entryOf } from './entries.ts';
 import { about, storageError } from './errors.ts';
 import type { Directory, Folder } from './folder.ts';
 
-const stagingBytes = Buffer.from(stagingName);
+const beyondAscii = /[^\0-\x7f]/;
 
 interface OpenFolder {
   /** Relative to what is listed. */
@@ -76,7 +76,7 @@ export class Listing {
           this.#finish(open);
           return;
         }
-        const entry = name.equals(stagingBytes) ? undefined : this.#entry(open, directory, name);
+        const entry = name === stagingName ? undefined : this.#entry(open, directory, name);
         if (entry !== undefined) batch.add(entry);
       }
     } catch (error) {
@@ -87,9 +87,9 @@ export class Listing {
   }
 
   /** The entry of `name`; undefined when it has gone. */
-  #entry(open: OpenFolder, directory: Directory, name: Buffer): Entry | undefined {
-    if (!isUtf8(name)) return unreadable(cutPath(joinPath(open.path, shownBytes(name))));
-    const text = name.toString();
+  #entry(open: OpenFolder, directory: Directory, name: string): Entry | undefined {
+    const text = beyondAscii.test(name) ? textOf(name) : name;
+    if (text === undefined) return unreadable(cutPath(joinPath(open.path, shownBytes(name))));
     const path = joinPath(open.path, text);
     if (!fitsWire(joinPath(this.#base, path))) return unreadable(cutPath(path));
     const stats = this.#folder.look(directory, text);
@@ -121,8 +121,8 @@ export class Listing {
   #openFolder(path: string): OpenFolder {
     const full = joinPath(this.#base, path);
     const directory = this.#folder.directory(full, { blocked: 'wrong-kind' });
-    // Node reads names as bytes when asked to, but its types don't know.
-    const options = { encoding: 'buffer' as BufferEncoding, bufferSize: 256 };
+    // A byte a character, as names need not be UTF-8: a buffer for each takes longer to make.
+    const options = { encoding: 'latin1', bufferSize: 256 } as const;
     const names = about(full, () => opendirSync(directory.base, options));
     return { path, names, subfolders: [] };
   }
@@ -134,8 +134,15 @@ export class Listing {
   }
 }
 
-function readName(names: Dir): Buffer | undefined {
-  return names.readSync()?.name as unknown as Buffer | undefined;
+/** The next name, a byte a character. */
+function readName(names: Dir): string | undefined {
+  return names.readSync()?.name;
+}
+
+/** The text of such a name; undefined when it is not UTF-8. */
+function textOf(name: string): string | undefined {
+  const bytes = Buffer.from(name, 'latin1');
+  return isUtf8(bytes) ? bytes.toString() : undefined;
 }
 
 /** Whether a path made of names from the disk can be said on the wire. */
@@ -154,10 +161,9 @@ function cutPath(path: string): string {
 }
 
 /** Bytes that are not UTF-8 as text: ASCII as it is, every other byte as \xHH. */
-function shownBytes(name: Buffer): string {
-  return Array.from(name, (byte) =>
-    byte >= 0x20 && byte < 0x7f
-      ? String.fromCharCode(byte)
-      : `\\x${byte.toString(16).padStart(2, '0')}`,
-  ).join('');
+function shownBytes(name: string): string {
+  return name.replace(
+    /[^ -~]/g,
+    (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }
