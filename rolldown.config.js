@@ -48,7 +48,7 @@ export default {
       groups: [
         { name: 'commands', test: /\/(protocol|client\/commands|commander|xxhash-wasm)\// },
         { name: 'transfer', test: /\/transfer\/[^/]+$/ },
-        { name: 'storage', test: /\/transfer\/local\/(?!worker)/ },
+        { name: 'storage', test: /\/transfer\/local\/(?!worker|new-space)/ },
       ],
     },
   },

@@ -33,8 +33,8 @@ export class PageQueue<F extends FrameOf<'entries' | 'sums'>> {
   readonly #open: WaitingPage<F>[] = [];
   readonly #packed: Block[] = [];
   readonly #decoder = new FrameDecoder();
-  /** Used again: the collector would come for it late. */
-  #spare: Block | undefined;
+  /** Used again: the collector would come for them late. */
+  readonly #spare: Block[] = [];
 
   /** `bytes` is what the page's payload took. */
   push(page: F, bytes: number): void {
@@ -46,8 +46,7 @@ export class PageQueue<F extends FrameOf<'entries' | 'sums'>> {
   #pack(frame: Uint8Array): void {
     let block = this.#packed.at(-1);
     if (block === undefined || block.end + frame.length > blockBytes) {
-      block = this.#spare ?? newBlock();
-      this.#spare = undefined;
+      block = this.#spare.pop() ?? newBlock();
       this.#packed.push(block);
     }
     block.bytes.set(frame, block.end);
@@ -73,6 +72,6 @@ export class PageQueue<F extends FrameOf<'entries' | 'sums'>> {
     this.#packed.shift();
     block.start = 0;
     block.end = 0;
-    this.#spare = block;
+    this.#spare.push(block);
   }
 }

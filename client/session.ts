@@ -96,6 +96,10 @@ export class Session {
     this.#attempts = 0;
   }
 
+  get #inFlightBytes(): number {
+    return this.#options.inFlightBytes ?? limits.inFlightBytes;
+  }
+
   /** The connection in use, or a new one. Throws FerryError when there is none to be had. */
   async connection(): Promise<Connection> {
     this.#signal?.throwIfAborted();
@@ -107,7 +111,7 @@ export class Session {
     return this.#connection;
   }
 
-  async #dial(inFlightBytes: number = limits.inFlightBytes): Promise<Connection> {
+  async #dial(inFlightBytes: number = this.#inFlightBytes): Promise<Connection> {
     const { timeoutMs, credentials } = this.#options;
     const options = {
       session: this.#id,
@@ -203,7 +207,7 @@ export class Session {
     count: number,
     work: (connections: readonly Connection[]) => Promise<T>,
   ): Promise<T> {
-    const inFlightBytes = Math.floor(limits.inFlightBytes / count);
+    const inFlightBytes = Math.floor(this.#inFlightBytes / count);
     for (;;) {
       this.#signal?.throwIfAborted();
       const connections = await this.#redial(() =>

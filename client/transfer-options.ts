@@ -60,6 +60,8 @@ export interface ConnectOptions {
   /** A transfer that doesn't come forward for so long is given up and tried again. */
   readonly timeoutMs: number;
   readonly credentials: Credentials;
+  /** What the daemon may send ahead of what was taken, in all connections; as much as may be by default. */
+  readonly inFlightBytes?: number;
 }
 
 /** What the two ends know each other by. */

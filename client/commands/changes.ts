@@ -16,7 +16,7 @@ import {
 import {
   addConnectOptions,
   addViewOptions,
-  connectOptions,
+  askingOptions,
   type ParsedConnect,
   type ParsedView,
   viewOf,
@@ -84,7 +84,7 @@ function changeTask(
   const paths = remotes.map(({ path }) => path);
   return {
     remote: first,
-    connect: connectOptions(parsed),
+    connect: askingOptions(parsed),
     settings: { paths: paths.map((path) => `/${path}`), ...settings },
     stopsItself: false,
     resumes: false,
@@ -144,7 +144,7 @@ function moveTask(fromText: string, toText: string, parsed: Parsed): Task {
   const target = to.isFolder ? joinPath(to.path, parentAndName(remote.path).name) : to.path;
   return {
     remote,
-    connect: connectOptions(parsed),
+    connect: askingOptions(parsed),
     settings: { target: `/${target}` },
     stopsItself: false,
     resumes: false,

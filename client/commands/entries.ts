@@ -11,7 +11,7 @@ import { bytesText, localTimeText, modeText, timestamp } from '../render-units.t
 import {
   addConnectOptions,
   addViewOptions,
-  connectOptions,
+  askingOptions,
   option,
   type ParsedConnect,
   type ParsedView,
@@ -51,7 +51,7 @@ export function addList(program: Command, shell: Shell, outcome: Outcome): void 
       const recursive = parsed.recursive ?? false;
       return {
         remote,
-        connect: connectOptions(parsed),
+        connect: askingOptions(parsed),
         settings: { recursive },
         stopsItself: false,
         resumes: false,
@@ -74,7 +74,7 @@ export function addStat(program: Command, shell: Shell, outcome: Outcome): void 
       const remote = requireRemote(word);
       return {
         remote,
-        connect: connectOptions(parsed),
+        connect: askingOptions(parsed),
         settings: {},
         stopsItself: false,
         resumes: false,

@@ -136,6 +136,14 @@ export function connectOptions(parsed: ParsedConnect): Connecting {
   };
 }
 
+/** Listings and checksums sent ahead: enough for any way, and little to keep of a stranger's. */
+const askingInFlightBytes = 2 * 1024 * 1024;
+
+/** The same for commands that only ask. */
+export function askingOptions(parsed: ParsedConnect): Connecting {
+  return { ...connectOptions(parsed), inFlightBytes: askingInFlightBytes };
+}
+
 export interface ParsedTransfer {
   overwrite: TransferOptions['overwrite'];
   modifyWindow: number;

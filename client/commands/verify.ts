@@ -7,7 +7,7 @@ import {
   addConnectOptions,
   addProgressOption,
   addViewOptions,
-  connectOptions,
+  askingOptions,
   type ParsedConnect,
   type ParsedView,
   viewOf,
@@ -57,7 +57,7 @@ async function prepare(
   const options = { ...defaultTransferOptions, selection, links };
   return {
     remote,
-    connect: connectOptions(parsed),
+    connect: askingOptions(parsed),
     settings: { sources: [local], links, rules: rules.map(ruleText) },
     stopsItself: true,
     resumes: false,

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { keepNewSpaceSmall } from '../../transfer/local/new-space.ts';
 import { cacheOf, compileScript } from './script.ts';
 
 interface Module {
@@ -40,4 +41,5 @@ function readCache(file: string): Buffer | undefined {
   }
 }
 
+keepNewSpaceSmall();
 loadModule('./main.js');
