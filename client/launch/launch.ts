@@ -41,5 +41,6 @@ function readCache(file: string): Buffer | undefined {
   }
 }
 
+// Before anything is loaded: what was compiled with other settings would be refused.
 keepNewSpaceSmall();
 loadModule('./main.js');
