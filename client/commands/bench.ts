@@ -94,7 +94,7 @@ function addLoadOptions(command: Command): Command {
         .default(1, '1'),
     )
     .addOption(
-      option('--clients <n>', 'clients at once, each in a thread of its own')
+      option('--clients <n>', 'clients at once, in as many threads as there are processors')
         .argParser(parseCount(1, mostClients))
         .default(1, '1'),
     )

@@ -1,4 +1,4 @@
-/** The thread of one client: its connections, and the streams on them. */
+/** A thread of clients: their connections, and the streams on them. */
 import { randomBytes } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { FerryError } from '../../protocol/errors.ts';
@@ -45,6 +45,7 @@ async function openStorage(settings: BenchSettings): Promise<Storage | undefined
   return isHere ? await openLocalStorage({ root: folder }) : undefined;
 }
 
+/** Opens the connections of one client. */
 async function openStreams(
   { remote, options, settings }: ClientTask,
   storage: Storage | undefined,
@@ -85,7 +86,7 @@ async function run(task: ClientTask): Promise<void> {
   const going = new Promise<void>((resolve) => serveCalls(running, resolve));
   const storage = await openStorage(task.settings);
   try {
-    await openStreams(task, storage, running);
+    for (let i = 0; i < task.clients; i += 1) await openStreams(task, storage, running);
     for (const { stream } of running) await stream.prepare();
     say({ type: 'ready' });
     await going;

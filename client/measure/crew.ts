@@ -1,4 +1,8 @@
-/** The clients of a bench, each in a thread of its own, so that none waits for another. */
+/**
+ * The clients of a bench, in as many threads as there are processors. A thread for each client would let
+ * hundreds of them wait for their turn for longer than anybody waits for an answer.
+ */
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { type FailureName, FerryError } from '../../protocol/errors.ts';
@@ -7,8 +11,10 @@ import type { ConnectOptions } from '../transfer-options.ts';
 import { noSample, type Sample, sumSamples } from './figures.ts';
 import type { BenchSettings } from './settings.ts';
 
-/** What a client's thread is started with. */
+/** What a thread is started with. */
 export interface ClientTask {
+  /** How many of the clients are its. */
+  readonly clients: number;
   readonly remote: Remote;
   readonly options: ConnectOptions;
   readonly settings: BenchSettings;
@@ -18,7 +24,7 @@ export interface ClientTask {
 export type ClientCall = { readonly type: 'sample' | 'go' | 'stop' };
 
 export type ClientReply =
-  /** Its connections stand. */
+  /** The connections of its clients stand. */
   | { readonly type: 'ready' }
   /** Content flows: in all of its streams, or where its amount counts, in the first. */
   | { readonly type: 'begun' }
@@ -36,7 +42,7 @@ const tidyMs = 10_000;
 const suffix = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
 const clientUrl = new URL(`./bench-client${suffix}`, import.meta.url);
 
-class Client {
+class Thread {
   readonly #worker: Worker;
   readonly ready: Promise<void>;
   readonly begun: Promise<void>;
@@ -111,50 +117,54 @@ class Client {
 }
 
 export class Crew {
-  readonly #clients: readonly Client[];
+  readonly #threads: readonly Thread[];
   /** Whether an amount ends it: then nothing of it may be missed. */
   readonly #isByBytes: boolean;
 
-  constructor(task: ClientTask) {
+  constructor(task: Omit<ClientTask, 'clients'>) {
     const { clients, bytes } = task.settings;
     this.#isByBytes = bytes !== undefined;
-    this.#clients = Array.from({ length: clients }, () => new Client(task));
+    const threads = Math.min(clients, availableParallelism());
+    this.#threads = Array.from({ length: threads }, (_, i) => {
+      // The first ones take what is left over.
+      return new Thread({ ...task, clients: Math.ceil((clients - i) / threads) });
+    });
   }
 
   /** Every connection stands. Rejects with FerryError when one can't. */
   async ready(): Promise<void> {
-    await Promise.all(this.#clients.map(({ ready }) => ready));
+    await Promise.all(this.#threads.map(({ ready }) => ready));
   }
 
   /** Lets content flow; settles when it does. Where that can't be, `done` says why. */
   async go(): Promise<void> {
-    for (const client of this.#clients) client.go();
-    const begun = this.#clients.map((client) => client.begun);
+    for (const thread of this.#threads) thread.go();
+    const begun = this.#threads.map((thread) => thread.begun);
     await (this.#isByBytes ? Promise.race(begun) : Promise.all(begun)).catch(() => undefined);
   }
 
   /** Every stream is through. */
   async done(): Promise<void> {
-    await Promise.all(this.#clients.map(({ done }) => done));
+    await Promise.all(this.#threads.map(({ done }) => done));
   }
 
   async sample(): Promise<Sample> {
-    return sumSamples(await Promise.all(this.#clients.map((client) => client.sample())));
+    return sumSamples(await Promise.all(this.#threads.map((thread) => thread.sample())));
   }
 
   /** Ends the content; `done` settles when it has arrived. */
   stop(): void {
-    for (const client of this.#clients) client.stop();
+    for (const thread of this.#threads) thread.stop();
   }
 
-  /** Lets the clients tidy up for a moment, and ends them. */
+  /** Lets the threads tidy up for a moment, and ends them. */
   async terminate(): Promise<void> {
     const enough = new AbortController();
     await Promise.race([
-      Promise.all(this.#clients.map(({ tidy }) => tidy)),
+      Promise.all(this.#threads.map(({ tidy }) => tidy)),
       sleep(tidyMs, undefined, { signal: enough.signal }).catch(() => undefined),
     ]);
     enough.abort();
-    await Promise.all(this.#clients.map((client) => client.terminate()));
+    await Promise.all(this.#threads.map((thread) => thread.terminate()));
   }
 }

@@ -15,7 +15,7 @@ export interface BenchSettings {
   readonly path: string;
   /** Local folder whose disk is measured. */
   readonly folder: string;
-  /** Programs that take part, each in a thread of its own, and connections of each of them. */
+  /** Clients at once, and connections of each of them. */
   readonly clients: number;
   readonly connections: number;
   /** Time that is measured; undefined where `bytes` says how much. */
