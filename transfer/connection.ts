@@ -6,7 +6,6 @@
  * ends go on reading while their writes are blocked.
  */
 import type { Duplex } from 'node:stream';
-import { mayComeLate, openerOf } from '../protocol/conversation.ts';
 import { FrameDecoder } from '../protocol/decoder.ts';
 import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
@@ -27,8 +26,9 @@ import {
 } from './handshake.ts';
 import type { Block, InputBuffer } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
+import { OpenRequests } from './open-requests.ts';
 import { Pings } from './pings.ts';
-import { type Carrier, type OnWritten, Request, type Traffic } from './request.ts';
+import type { Carrier, OnWritten, Request, Traffic } from './request.ts';
 import { zeroChunksFeature } from './zeros.ts';
 
 export interface ConnectionOptions extends Timeouts {
@@ -51,8 +51,6 @@ export interface ConnectionOptions extends Timeouts {
 /** A client without a valid proof is `refused`: it hears of it later, and nothing it says counts. */
 type Phase = 'greeting' | 'refused' | 'open' | 'closed';
 
-const pageOpeners: ReadonlySet<string> = new Set(['offers', 'fetch']);
-
 export class Connection implements Carrier {
   readonly #link: Duplex;
   readonly #input: InputBuffer;
@@ -60,7 +58,7 @@ export class Connection implements Carrier {
   readonly #decoder: FrameDecoder;
   readonly #handshake: Handshake;
   #greetedBytes = 0;
-  readonly #requests = new Map<number, Request>();
+  readonly #requests: OpenRequests;
   readonly #ticker: NodeJS.Timeout;
   readonly #deadlines: Deadlines;
   #phase: Phase = 'greeting';
@@ -68,7 +66,6 @@ export class Connection implements Carrier {
   readonly #writer: FrameWriter;
   readonly traffic: Traffic;
   #receiveWindow: ReceiveWindow;
-  #lastRequest = 0;
   #saidGoodbye = false;
   #heardGoodbye = false;
   #failure: FerryError | undefined;
@@ -96,6 +93,7 @@ export class Connection implements Carrier {
         ? new ClientHandshake(options.hello, options.prover, write)
         : new DaemonHandshake(options.hello, options.verifier, write);
     const ours = options.hello.limits;
+    this.#requests = new OpenRequests(this, options.side, ours);
     this.#decoder = new FrameDecoder(ours.chunkBytesMax);
     this.#receiveWindow = new ReceiveWindow(
       ours.inFlightBytes,
@@ -151,11 +149,7 @@ export class Connection implements Carrier {
   }
 
   get openRequests(): number {
-    return this.#requests.size;
-  }
-
-  get #openPages(): number {
-    return [...this.#requests.values()].filter(({ isPage }) => isPage).length;
+    return this.#requests.count;
   }
 
   // ---- hearing -------------------------------------------------------------------------------
@@ -180,7 +174,7 @@ export class Connection implements Carrier {
         } else this.#dispatch(decoded.frame, decoded.length - headerBytes);
       }
       this.#deadlines.parsed(block.end - block.start);
-      for (const request of this.#requests.values()) request.readEnd();
+      for (const request of this.#requests) request.readEnd();
       this.#receiveWindow.readEnd();
     } catch (error) {
       this.#breach(error);
@@ -221,9 +215,7 @@ export class Connection implements Carrier {
       this.#hearConnection(frame);
       return;
     }
-    const known = this.#requests.get(frame.request);
-    // A request whose last word still waits to be written is closed and known.
-    const request = known?.closed === false ? known : this.#accept(frame);
+    const request = this.#requests.hear(frame);
     if (request === undefined) {
       this.consumed(bulkBytes);
       return;
@@ -231,7 +223,7 @@ export class Connection implements Carrier {
     const isNew = request.state === 'idle';
     request.hear(frame, bulkBytes);
     if (isNew) this.#begin(request, frame as ControlFrame);
-    if (request.closed) this.#requests.delete(request.id);
+    this.#requests.tidy(request.id);
   }
 
   #begin(request: Request, frame: ControlFrame): void {
@@ -275,25 +267,6 @@ export class Connection implements Carrier {
     }
   }
 
-  /** The request that a frame opens, or undefined for one that came after its request's end. */
-  #accept(frame: Frame): Request | undefined {
-    if (frame.request <= this.#lastRequest || this.#options.side === 'client') {
-      if (mayComeLate.has(frame.type) && frame.request <= this.#lastRequest) return undefined;
-      throw new ProtocolError('protocol', `A ${frame.type} frame is for no open request.`);
-    }
-    if (this.#requests.size >= this.#options.hello.limits.requests) {
-      throw new ProtocolError('protocol', 'Too many requests are open at once.');
-    }
-    if (pageOpeners.has(frame.type) && this.#openPages >= this.#options.hello.limits.pages) {
-      throw new ProtocolError('protocol', 'Too many pages are open at once.');
-    }
-    this.#lastRequest = frame.request;
-    const role = openerOf(frame) === 'sender' ? 'receiver' : 'sender';
-    const request = new Request(frame.request, role, this);
-    this.#requests.set(request.id, request);
-    return request;
-  }
-
   // ---- saying --------------------------------------------------------------------------------
 
   /** Opens a request with its first frame (whose request id is filled in). */
@@ -302,24 +275,13 @@ export class Connection implements Carrier {
     if (this.#phase !== 'open' && this.#options.prover !== undefined) {
       throw new Error('A request may not leave before the daemon has proved itself.');
     }
-    this.#lastRequest += 1;
-    const request = new Request(this.#lastRequest, openerOf(frame), this);
-    this.#requests.set(request.id, request);
-    try {
-      request.say({ ...frame, request: request.id });
-    } catch (error) {
-      this.#requests.delete(request.id);
-      throw error;
-    }
-    return request;
+    return this.#requests.open(frame);
   }
 
   say(frame: ControlFrame): void {
     if (this.#phase === 'closed') return;
     this.#writer.write(encodeFrame(frame));
-    if (frame.request !== 0 && this.#requests.get(frame.request)?.closed === true) {
-      this.#requests.delete(frame.request);
-    }
+    this.#requests.tidy(frame.request);
     const { replyQueueBytes = transferLimits.replyQueueBytes } = this.#options;
     if (this.#writer.isBehind(replyQueueBytes)) {
       this.#end(
@@ -330,7 +292,7 @@ export class Connection implements Carrier {
 
   async sayBulk(frame: ControlFrame): Promise<void> {
     await this.#writer.bulk(encodeFrame(frame), this.#maySay(frame.request));
-    if (this.#requests.get(frame.request)?.closed === true) this.#requests.delete(frame.request);
+    this.#requests.tidy(frame.request);
   }
 
   async sayChunks(
@@ -399,7 +361,7 @@ export class Connection implements Carrier {
       this.close(timedOut(fault));
       return;
     }
-    for (const request of this.#requests.values()) {
+    for (const request of this.#requests) {
       const overdue = this.#deadlines.requestOverdue(request, now);
       if (overdue !== undefined) request.fail(new FerryError('timeout', overdue));
     }
@@ -445,7 +407,7 @@ export class Connection implements Carrier {
   }
 
   #lost(cause?: Error): void {
-    const isThrough = (this.#saidGoodbye || this.#heardGoodbye) && this.#requests.size === 0;
+    const isThrough = (this.#saidGoodbye || this.#heardGoodbye) && this.#requests.count === 0;
     this.#end(isThrough ? undefined : connectionLost(cause));
   }
 
@@ -457,7 +419,7 @@ export class Connection implements Carrier {
     const error = failure ?? connectionLost();
     this.#rejectReady(error);
     this.#writer.fail(error);
-    for (const request of this.#requests.values()) request.lost(error);
+    for (const request of this.#requests) request.lost(error);
     this.#requests.clear();
     if (flush) this.#link.end(() => this.#link.destroy());
     else this.#link.destroy();
