@@ -77,7 +77,8 @@ const batchSegments = sumsPage;
 
 /**
  * Chunks of `target` that equal the sender's, found by segment first and, with `byChunk`, by chunk
- * within those that differ. Leaves the request for others to listen to.
+ * within those that differ: as many as may be open at once, the others count as wholly different. Leaves
+ * the request for others to listen to.
  */
 export async function matchingChunks(
   request: Request,
@@ -93,6 +94,7 @@ export async function matchingChunks(
   const shorter = Math.min(offer.size ?? 0, target.size ?? 0);
   const common = target.size === offer.size ? ours : Math.floor(shorter / chunkBytes);
   const checksums = new SourceChecksums(target, chunkBytes, new Ledger());
+  let partly = 0;
   for (let first = 0; first * segmentChunks < common; first += batchSegments) {
     const last = Math.min(segmentCount(common), first + batchSegments);
     const [theirs, own] = await Promise.all([
@@ -106,12 +108,13 @@ export async function matchingChunks(
       const isWhole = end === start + segmentChunks || target.size === offer.size;
       if (isWhole && theirs[segment - first] === own[segment - first]) {
         matches.add(start, end);
-      } else if (byChunk) {
+      } else if (byChunk && partly < transferLimits.openSegments) {
         const theirChunks = await questions.ask('chunk', start, end);
         const ourChunks = await checksums.chunks(start, end);
         for (let i = start; i < end; i += 1) {
           if (theirChunks[i - start] === ourChunks[i - start]) matches.add(i, i + 1);
         }
+        if (!matches.gaps(start, end).hasAll(start, end)) partly += 1;
       }
     }
   }

@@ -52,7 +52,7 @@ export const transferLimits = {
   /** Segments of one transfer that have begun and are not whole: with many connections, some for each. */
   openSegments: 1024,
   /** The same of all transfers together; beyond it each may have the least of them. */
-  openSegmentsTotal: 8192,
+  openSegmentsTotal: 4096,
   openSegmentsLeast: 16,
   /** A connection looks at the clock this often. */
   tickMs: 1 * second,
