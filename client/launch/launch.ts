@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { keepNewSpaceSmall } from '../../transfer/local/new-space.ts';
+import { setEngine } from './engine.ts';
 import { cacheOf, compileScript } from './script.ts';
 
 interface Module {
@@ -42,5 +42,5 @@ function readCache(file: string): Buffer | undefined {
 }
 
 // Before anything is loaded: what was compiled with other settings would be refused.
-keepNewSpaceSmall();
+setEngine();
 loadModule('./main.js');

@@ -1,0 +1,14 @@
+/** How V8 is set for the client: before anything is compiled, or what was compiled ahead is refused. */
+import { setFlagsFromString } from 'node:v8';
+import { keepNewSpaceSmall } from '../../transfer/local/new-space.ts';
+
+/**
+ * Bytes of a function's code that run before it is a candidate for being optimised, by default 66 KiB.
+ * Most commands are over before what is optimised brings in what that took.
+ */
+const interruptBudgetBytes = 1_500_000;
+
+export function setEngine(): void {
+  keepNewSpaceSmall();
+  setFlagsFromString(`--interrupt-budget=${interruptBudgetBytes}`);
+}
