@@ -131,7 +131,8 @@ export class Downloads {
       const chunks = chunkCount(source.size ?? 0, limits.fileChunkBytes);
       const total = SourceChecksums.count(level, chunks);
       const end = Math.min(total, first + Math.min(count, total));
-      const checksums = new SourceChecksums(source, limits.fileChunkBytes, new Ledger());
+      const isOver = (): boolean => request.over;
+      const checksums = new SourceChecksums(source, limits.fileChunkBytes, new Ledger(), isOver);
       let from = first;
       do {
         const to = Math.max(from, Math.min(end, from + sumsPage));

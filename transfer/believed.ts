@@ -13,8 +13,7 @@ import type { FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { RangeSet } from '../protocol/ranges.ts';
 import { segmentOf } from '../protocol/segments.ts';
-import { fileBuffer } from './file-buffer.ts';
-import { transferLimits } from './limits.ts';
+import { withFileBuffer } from './file-buffer.ts';
 import type { Request } from './request.ts';
 import type { ChunkSink } from './storage.ts';
 
@@ -37,7 +36,6 @@ export class Believed {
   readonly #openChunks = new RangeSet();
   #verified = false;
   #stopped = false;
-  #buffer: Uint8Array | undefined;
 
   constructor(sink: ChunkSink, chunks: number, offer: Offer) {
     this.#sink = sink;
@@ -161,18 +159,20 @@ export class Believed {
 
   /** Checksums of up to `count` chunks as they can be read; fewer where the partial is shorter. */
   async #sumsOnDisk(first: number, count: number): Promise<BigUint64Array> {
-    this.#buffer ??= fileBuffer(Math.max(transferLimits.sendBatchBytes, this.#chunkBytes));
     const end = Math.min((first + count) * this.#chunkBytes, this.#sizeBytes);
+    const start = first * this.#chunkBytes;
     const sums: bigint[] = [];
-    for (let position = first * this.#chunkBytes; position < end; ) {
-      const view = this.#buffer.subarray(0, end - position);
-      const bytes = await this.#sink.read(view, position);
-      for (let at = 0; at < bytes; at += this.#chunkBytes) {
-        sums.push(checksum(view.subarray(at, Math.min(at + this.#chunkBytes, bytes))));
+    await withFileBuffer(Math.max(0, end - start), this.#chunkBytes, async (buffer) => {
+      for (let position = start; position < end; ) {
+        const view = buffer.subarray(0, end - position);
+        const bytes = await this.#sink.read(view, position);
+        for (let at = 0; at < bytes; at += this.#chunkBytes) {
+          sums.push(checksum(view.subarray(at, Math.min(at + this.#chunkBytes, bytes))));
+        }
+        if (bytes < view.length) break;
+        position += bytes;
       }
-      if (bytes < view.length) break;
-      position += bytes;
-    }
+    });
     return BigUint64Array.from(sums);
   }
 }

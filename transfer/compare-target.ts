@@ -11,8 +11,7 @@ import type { FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { RangeSet } from '../protocol/ranges.ts';
 import { chunkCount, Ledger, segmentCount } from '../protocol/segments.ts';
-import { fileBuffer } from './file-buffer.ts';
-import { transferLimits } from './limits.ts';
+import { withFileBuffer } from './file-buffer.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
 import { SourceChecksums, sumsPage } from './source-checksums.ts';
@@ -93,7 +92,7 @@ export async function matchingChunks(
   // A chunk that one of the files ends in counts only where both do.
   const shorter = Math.min(offer.size ?? 0, target.size ?? 0);
   const common = target.size === offer.size ? ours : Math.floor(shorter / chunkBytes);
-  const checksums = new SourceChecksums(target, chunkBytes, new Ledger());
+  const checksums = new SourceChecksums(target, chunkBytes, new Ledger(), () => request.over);
   let partly = 0;
   for (let first = 0; first * segmentChunks < common; first += batchSegments) {
     const last = Math.min(segmentCount(common), first + batchSegments);
@@ -128,19 +127,21 @@ export async function copyChunks(
   chunks: RangeSet,
   chunkBytes: number,
 ): Promise<void> {
-  const batch = Math.max(1, Math.floor(transferLimits.sendBatchBytes / chunkBytes));
-  const buffer = fileBuffer(batch * chunkBytes);
-  for (const { start, end } of chunks) {
-    for (const gap of sink.ledger.held.gaps(start, end)) {
-      for (let first = gap.start; first < gap.end; first += batch) {
-        const count = Math.min(batch, gap.end - first);
-        const bytes = await target.read(buffer.subarray(0, count * chunkBytes), first * chunkBytes);
-        const slices: Uint8Array[] = [];
-        for (let at = 0; at < bytes; at += chunkBytes) {
-          slices.push(buffer.subarray(at, Math.min(at + chunkBytes, bytes)));
+  await withFileBuffer(chunks.size * chunkBytes, chunkBytes, async (buffer) => {
+    const batch = buffer.length / chunkBytes;
+    for (const { start, end } of chunks) {
+      for (const gap of sink.ledger.held.gaps(start, end)) {
+        for (let first = gap.start; first < gap.end; first += batch) {
+          const count = Math.min(batch, gap.end - first);
+          const view = buffer.subarray(0, count * chunkBytes);
+          const bytes = await target.read(view, first * chunkBytes);
+          const slices: Uint8Array[] = [];
+          for (let at = 0; at < bytes; at += chunkBytes) {
+            slices.push(buffer.subarray(at, Math.min(at + chunkBytes, bytes)));
+          }
+          await sink.write(first, slices, slices.map(checksum));
         }
-        await sink.write(first, slices, slices.map(checksum));
       }
     }
-  }
+  });
 }

@@ -77,7 +77,7 @@ export class Comparisons {
     if (end > SourceChecksums.count(level, chunks)) {
       throw new ProtocolError('protocol', 'Checksums past the end are asked for.');
     }
-    this.#checksums ??= new SourceChecksums(source, options.chunkBytes, ledger);
+    this.#checksums ??= new SourceChecksums(source, options.chunkBytes, ledger, isOver);
     for (let first = start; first < end && !isOver(); first += sumsPage) {
       const last = Math.min(end, first + sumsPage);
       const checksums = await this.#checksums.of(level, first, last, chunks);

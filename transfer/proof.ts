@@ -20,7 +20,7 @@ export interface Proof {
 /**
  * Compares the whole content with what was told of it. Throws TransferError `integrity` when it is
  * another: the partial is discarded then, since it must not be continued. `onHashed` hears how many bytes
- * SHA-256 is through with.
+ * SHA-256 is through with; once `isOver` nothing more is read, and it throws `cancelled`.
  */
 export async function prove(
   sink: ChunkSink,
@@ -28,13 +28,15 @@ export async function prove(
   size: number,
   told: Told,
   onHashed: (bytes: number) => void,
+  isOver: () => boolean,
 ): Promise<Proof> {
   const digest = sink.ledger.digest(size, chunkBytes);
   if (digest === undefined || digest !== told.digest) {
     throw await disproved(sink, 'The received file differs from the one that was sent.');
   }
   if (!wantsSha256) return { size, digest };
-  const sha256 = await sha256Of(sink, size, onHashed);
+  const sha256 = await sha256Of(sink, size, onHashed, isOver);
+  if (sha256 === undefined) throw new TransferError('cancelled', 'Nobody waits for the proof.');
   if (told.sha256 === undefined || Buffer.compare(sha256, told.sha256) !== 0) {
     const message = 'The SHA-256 of the received file is not that of the one sent.';
     throw await disproved(sink, message);

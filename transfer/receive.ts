@@ -307,10 +307,16 @@ export class Receiving {
     const size = this.extent.sizeBytes as number;
     const told = { digest: this.#digest, sha256: this.#sha256 };
     try {
-      return await prove(this.sink, this.offer, size, told, (done) =>
-        this.#working({ phase: 'hashing', done, total: size }),
+      return await prove(
+        this.sink,
+        this.offer,
+        size,
+        told,
+        (done) => this.#working({ phase: 'hashing', done, total: size }),
+        () => this.#failure !== undefined,
       );
     } catch (error) {
+      if (this.#failure !== undefined) throw this.#failure;
       if (error instanceof TransferError && error.failure === 'integrity') this.fail(error);
       throw error;
     }

@@ -290,7 +290,7 @@ export class SendLane {
   async #wholeDigest(mustStop: () => boolean): Promise<bigint | undefined> {
     const { source, ledger, chunks, sizeBytes, options } = this.#sending;
     const total = sizeBytes ?? 0;
-    const checksums = new SourceChecksums(source, options.chunkBytes, ledger);
+    const checksums = new SourceChecksums(source, options.chunkBytes, ledger, mustStop);
     for (const { start, end } of ledger.held.gaps(0, chunks)) {
       for (let first = start; first < end && !mustStop(); first += limits.segmentChunks) {
         await checksums.chunks(first, Math.min(end, first + limits.segmentChunks));
@@ -300,11 +300,14 @@ export class SendLane {
     return ledger.digest(total, options.chunkBytes);
   }
 
-  async #sha256(): Promise<Uint8Array> {
+  async #sha256(): Promise<Uint8Array | undefined> {
     const { source, sizeBytes = 0 } = this.#sending;
     if (!source.rewindable) return this.#sending.hashed;
-    return await sha256Of(source, sizeBytes, (done) =>
-      this.#working({ phase: 'hashing', done, total: sizeBytes }),
+    return await sha256Of(
+      source,
+      sizeBytes,
+      (done) => this.#working({ phase: 'hashing', done, total: sizeBytes }),
+      () => this.#over,
     );
   }
 }

@@ -4,8 +4,7 @@ import { TransferError } from '../protocol/errors.ts';
 import type { Level } from '../protocol/frames/requests.ts';
 import { limits } from '../protocol/limits.ts';
 import { type Ledger, segmentCount } from '../protocol/segments.ts';
-import { fileBuffer } from './file-buffer.ts';
-import { transferLimits } from './limits.ts';
+import { withFileBuffer } from './file-buffer.ts';
 import type { ChunkSource } from './storage.ts';
 
 /** Checksums in one `sums`: small pages let repairs begin early. */
@@ -15,12 +14,19 @@ export class SourceChecksums {
   readonly #source: Pick<ChunkSource, 'read'>;
   readonly #chunkBytes: number;
   readonly #ledger: Ledger;
-  #buffer: Uint8Array = new Uint8Array();
+  readonly #isOver: () => boolean;
 
-  constructor(source: Pick<ChunkSource, 'read'>, chunkBytes: number, ledger: Ledger) {
+  /** Once `isOver` nothing more is read, and what is given then means nothing. */
+  constructor(
+    source: Pick<ChunkSource, 'read'>,
+    chunkBytes: number,
+    ledger: Ledger,
+    isOver: () => boolean = () => false,
+  ) {
     this.#source = source;
     this.#chunkBytes = chunkBytes;
     this.#ledger = ledger;
+    this.#isOver = isOver;
   }
 
   /** How many segments or chunks a file of `chunks` chunks has. */
@@ -41,6 +47,7 @@ export class SourceChecksums {
       if (this.#ledger.segmentChecksum(segment, chunks) === undefined) {
         const start = segment * limits.segmentChunks;
         await this.chunks(start, Math.min(chunks, start + limits.segmentChunks));
+        if (this.#isOver()) break;
       }
       sums[segment - first] = this.#ledger.segmentChecksum(segment, chunks) as bigint;
     }
@@ -49,27 +56,25 @@ export class SourceChecksums {
 
   /** Reads the chunks from `start` to before `end`; all go into the ledger. */
   async chunks(start: number, end: number): Promise<BigUint64Array> {
-    const most = Math.max(1, Math.floor(transferLimits.sendBatchBytes / this.#chunkBytes));
-    const batch = Math.min(most, end - start);
-    if (this.#buffer.length < batch * this.#chunkBytes) {
-      // Most files are small: what they need is allocated, no more.
-      this.#buffer = fileBuffer(batch * this.#chunkBytes);
-    }
     const sums = new BigUint64Array(end - start);
-    for (let first = start; first < end; first += batch) {
-      const last = Math.min(end, first + batch);
-      const view = this.#buffer.subarray(0, (last - first) * this.#chunkBytes);
-      const bytes = await this.#source.read(view, first * this.#chunkBytes);
-      if (bytes <= (last - first - 1) * this.#chunkBytes) {
-        throw new TransferError('source-changed', 'The file became shorter while it was read.');
+    const chunkBytes = this.#chunkBytes;
+    await withFileBuffer(sums.length * chunkBytes, chunkBytes, async (buffer) => {
+      const batch = buffer.length / chunkBytes;
+      for (let first = start; first < end && !this.#isOver(); first += batch) {
+        const last = Math.min(end, first + batch);
+        const view = buffer.subarray(0, (last - first) * chunkBytes);
+        const bytes = await this.#source.read(view, first * chunkBytes);
+        if (bytes <= (last - first - 1) * chunkBytes) {
+          throw new TransferError('source-changed', 'The file became shorter while it was read.');
+        }
+        for (let i = first; i < last; i += 1) {
+          const at = (i - first) * chunkBytes;
+          const sum = checksum(view.subarray(at, Math.min(at + chunkBytes, bytes)));
+          this.#ledger.add(i, sum);
+          sums[i - start] = sum;
+        }
       }
-      for (let i = first; i < last; i += 1) {
-        const at = (i - first) * this.#chunkBytes;
-        const sum = checksum(view.subarray(at, Math.min(at + this.#chunkBytes, bytes)));
-        this.#ledger.add(i, sum);
-        sums[i - start] = sum;
-      }
-    }
+    });
     return sums;
   }
 }

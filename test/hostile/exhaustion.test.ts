@@ -86,6 +86,23 @@ async function heldSince(startBytes: number): Promise<void> {
   );
 }
 
+test.serial('what was cancelled is read no further, however large the file is', async (t) => {
+  // At its end the oracle waits until the daemon has closed all files, for less than reading on would take.
+  await ground.stands(t, async () => {
+    const file = await open(ground.served('endless'), 'w');
+    await file.truncate(2 ** 40);
+    await file.close();
+    const peer = await ground.peer();
+    for (let i = 0; i < 16 * requests; i += 1) {
+      const asked = peer.open('checksums', bodies.checksums('endless'));
+      peer.say('cancel', asked);
+      await peer.next(['cancelled', 'error'], asked);
+    }
+    t.true(await peer.isServed());
+    await rm(ground.served('endless'));
+  });
+});
+
 test.serial('readers that read nothing of a download hold two chunks each', async (t) => {
   await ground.stands(t, async () => {
     const startBytes = residentOf(ground.daemon.pid);

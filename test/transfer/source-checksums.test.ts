@@ -2,6 +2,7 @@ import test from 'ava';
 import { fold } from '../../protocol/checksum.ts';
 import { limits } from '../../protocol/limits.ts';
 import { chunkChecksums, Ledger } from '../../protocol/segments.ts';
+import { transferLimits } from '../../transfer/limits.ts';
 import { SourceChecksums } from '../../transfer/source-checksums.ts';
 import { contentOf, sourceOf } from './helpers/files.ts';
 import { failureOf } from './helpers/outcome.ts';
@@ -52,4 +53,24 @@ test('a source that became shorter is noticed', async (t) => {
   );
   t.is(await failureOf(checksums.of('chunk', 0, 12, 12)), 'source-changed');
   t.is(await failureOf(checksums.of('segment', 0, 1, 12)), 'source-changed');
+});
+
+test('what nobody waits for any more is not read', async (t) => {
+  const large = contentOf(3 * transferLimits.sendBatchBytes);
+  const count = large.length / chunkBytes;
+  for (const [level, end] of [
+    ['segment', count / limits.segmentChunks],
+    ['chunk', count],
+  ] as const) {
+    let reads = 0;
+    const source = new (class extends WrappedSource {
+      override async read(buffer: Uint8Array, position: number): Promise<number> {
+        reads += 1;
+        return await super.read(buffer, position);
+      }
+    })(sourceOf(large));
+    const checksums = new SourceChecksums(source, chunkBytes, new Ledger(), () => reads > 0);
+    await checksums.of(level, 0, end, count);
+    t.is(reads, 1, level);
+  }
 });

@@ -12,6 +12,14 @@ export interface Extent {
   readonly mostBytes?: number | undefined;
 }
 
+let content = new Uint8Array();
+
+/** The first random bytes of all that is made up: there is one block of them, however many measure. */
+export function madeUp(bytes: number): Uint8Array {
+  if (content.length < bytes) content = randomBytes(bytes);
+  return content.subarray(0, bytes);
+}
+
 /**
  * Every chunk is the same block of random bytes: any part can be read again at any time, and none of
  * it comes from memory that something else was in.
@@ -32,7 +40,7 @@ export class MadeUpSource implements ChunkSource {
   constructor({ chunkBytes, size, mostBytes = Infinity }: Extent) {
     this.size = size;
     this.#endBytes = size ?? mostBytes;
-    this.#block = randomBytes(chunkBytes);
+    this.#block = madeUp(chunkBytes);
   }
 
   /** Ends the content behind the last byte that was read; what was asked for can still be sent. */

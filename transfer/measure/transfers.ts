@@ -9,7 +9,7 @@ import { Sending } from '../send.ts';
 import type { ChunkSink, ChunkSource, Storage } from '../storage.ts';
 import type { Throttle } from '../throttle.ts';
 import { whileWorking } from '../working.ts';
-import { DropSink, type Extent, MadeUpSource, ScratchSource } from './made-up.ts';
+import { DropSink, type Extent, MadeUpSource, madeUp, ScratchSource } from './made-up.ts';
 import type { Meter } from './meter.ts';
 
 /** How content is cut, and what is done to it. */
@@ -182,8 +182,7 @@ export async function hashMeasured(
   meter: Meter,
   isOver: () => boolean,
 ): Promise<void> {
-  const chunk = new Uint8Array(chunkBytes);
-  await new MadeUpSource({ chunkBytes }).read(chunk, 0);
+  const chunk = madeUp(chunkBytes);
   while (!isOver()) {
     for (let bytes = 0; bytes < hashTurnBytes; bytes += chunkBytes) {
       checksum(chunk);
