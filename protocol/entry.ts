@@ -30,6 +30,11 @@ export function unreadable(path: string): Entry {
 }
 
 export const modeMask = 0o7777;
+
+/** What a folder's mode becomes: the root itself stays open to its owner, or one upload would shut everybody out. */
+export function storedFolderMode(path: string, mode: number): number {
+  return (mode & modeMask) | (path === '' ? 0o700 : 0);
+}
 const contentTypeBytes = 128;
 
 export function encodeEntry(writer: Writer, entry: Entry): void {

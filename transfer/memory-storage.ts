@@ -2,7 +2,7 @@
  * A `Storage` that keeps everything in memory: what transfers are tested with, and the second
  * implementation that keeps the interface honest. Nothing is durable, partials outlive their sinks.
  */
-import { type Entry, modeMask } from '../protocol/entry.ts';
+import { type Entry, modeMask, storedFolderMode } from '../protocol/entry.ts';
 import { TransferError } from '../protocol/errors.ts';
 import type { Answer } from '../protocol/frames/pages.ts';
 import type { Policy } from '../protocol/frames/transfer.ts';
@@ -212,7 +212,7 @@ export class MemoryStorage implements Storage {
     } else if (entry.kind === 'directory') {
       const folder = this.#tree.folder(splitPath(path), true);
       folder.mtimeNs = entry.mtimeNs;
-      folder.mode = entry.mode;
+      folder.mode = storedFolderMode(path, entry.mode);
     } else {
       throw wrongKind(path, 'is neither a file nor a folder');
     }

@@ -637,6 +637,12 @@ function registerExamine(suite: Register): void {
     t.is(await one(fileEntry('l', 0, { kind: 'link' })), 'refused');
   });
 
+  suite('the root stays open to its owner, whatever mode it is offered', async (t, storage) => {
+    await put(t, storage, folderEntry('d', 0), folderEntry('', 0));
+    t.is((await storage.stat('d')).mode, 0);
+    t.is((await storage.stat('')).mode, 0o700);
+  });
+
   suite('examine sets the mode where only that differs', async (t, storage) => {
     await put(t, storage, smallFile('f', 'same'));
     const entries = [fileEntry('f', 4, { mode: 0o4700 })];

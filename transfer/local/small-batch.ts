@@ -8,7 +8,7 @@ import {
   renameSync,
   writeSync,
 } from 'node:fs';
-import { type Entry, modeMask } from '../../protocol/entry.ts';
+import { type Entry, modeMask, storedFolderMode } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import { joinPath, shown } from '../../protocol/paths.ts';
 import { setModified } from './entries.ts';
@@ -156,7 +156,7 @@ export class SmallBatch {
       made: this.#changed.add,
       blocked: 'wrong-kind',
     });
-    fchmodSync(directory.fd, entry.mode & modeMask);
+    fchmodSync(directory.fd, storedFolderMode(path, entry.mode));
     setModified(directory.fd, entry.mtimeNs);
     this.#changed.add(path);
   }
