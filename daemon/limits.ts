@@ -122,7 +122,7 @@ export const limitTable = {
   ),
   pageBytes: bytes(
     32 * MiB,
-    'pages of listings and small files on their way, either way; of a token three quarters, of a connection one',
+    'pages of listings and small files, and chunks of more than 64 KiB, on their way, either way; of a token three quarters, of a connection one',
     1 * MiB,
     4 * GiB,
   ),

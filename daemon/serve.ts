@@ -21,6 +21,8 @@ import { type Summary, Uploads } from './uploads.ts';
 
 /** Room that a page of a listing keeps for its own fields. */
 const pageOverheadBytes = 16;
+/** Of a request: one that comes or goes, and one that is written or read. */
+const chunksAtOnce = 2;
 /** Memory of a batch of entries: as many objects as it may be, and a frame of them. */
 const batchBytes = 6 * fixed.controlBytes;
 
@@ -40,6 +42,7 @@ const transferring: ReadonlySet<string> = new Set([
   'fetch',
   'checksums',
   'list',
+  'bench',
 ]);
 
 export class Service {
@@ -105,6 +108,7 @@ export class Service {
     let leave: (() => void) | undefined;
     try {
       if (transferring.has(frame.type)) leave = this.#allowances.of(peer.grant).begin();
+      if (bringsLong(frame)) await this.#makeRoom(request, frame.chunkBytes, peer.grant);
       const summary = await this.#answer(request, frame, peer.grant);
       this.counts.ended(frame.type, 'ok');
       if (summary === undefined) return;
@@ -118,6 +122,12 @@ export class Service {
     } finally {
       leave?.();
     }
+  }
+
+  /** Chunks longer than those of files have to wait until there is memory for them. */
+  async #makeRoom(request: Request, chunkBytes: number, grant: Grant): Promise<void> {
+    const berth = await this.#allowances.of(grant).room(request, chunksAtOnce * chunkBytes);
+    request.carrier.takeLong(request.id, chunkBytes, () => berth.leave());
   }
 
   #refuse(
@@ -232,6 +242,12 @@ export class Service {
     await request.sayBulk({ type: 'entries', request: request.id, last: true, entries: [] });
     return { path, result: 'ok', bytes: 0 };
   }
+}
+
+/** Whether chunks longer than those of files come or go. */
+function bringsLong(frame: ControlFrame): frame is FrameOf<'offer'> | FrameOf<'bench'> {
+  const moves = frame.type === 'offer' || (frame.type === 'bench' && frame.part !== 'hash');
+  return moves && frame.chunkBytes > fixed.fileChunkBytes;
 }
 
 /** What a request is about, for the log. */

@@ -4,6 +4,7 @@ import { type FerryError, TransferError } from '../protocol/errors.ts';
 import type { Answer, PageFailure } from '../protocol/frames/pages.ts';
 import { type Complete, defaultPolicy } from '../protocol/frames/transfer.ts';
 import type { FrameOf } from '../protocol/frames.ts';
+import { limits } from '../protocol/limits.ts';
 import { isSmall } from '../transfer/page.ts';
 import type { Receiving } from '../transfer/receive.ts';
 import { receiveFile } from '../transfer/receive-file.ts';
@@ -154,6 +155,12 @@ export class Uploads {
     const receiving = this.#receivings.get(claim);
     if (receiving === undefined || claim.committing) {
       throw new TransferError('unknown-transfer', 'The transfer to join is over.');
+    }
+    if (receiving.offer.chunkBytes > limits.fileChunkBytes) {
+      throw new TransferError(
+        'limit',
+        'A file in long chunks comes on one connection (pageBytes).',
+      );
     }
     receiving.attach(request);
   }

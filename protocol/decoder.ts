@@ -12,15 +12,16 @@ import { decodeHeader, type Header, headerBytes, zeroFlag } from './header.ts';
 import { limits } from './limits.ts';
 
 export class FrameDecoder {
-  readonly #chunkBytesMax: number;
+  readonly #chunkBytesMost: (request: number) => number;
   #header: Header | undefined;
   /** Requests whose chunks carry no checksums, by agreement: benches of that kind. */
   readonly unverified: Set<number> = new Set();
   /** Whether chunks may stand for zeros, by agreement. */
   zeroChunks = false;
 
-  constructor(chunkBytesMax: number = limits.chunkBytesMax) {
-    this.#chunkBytesMax = chunkBytesMax;
+  /** `chunkBytesMost` tells how long a chunk of a request may be. */
+  constructor(chunkBytesMost: (request: number) => number = () => limits.chunkBytesMax) {
+    this.#chunkBytesMost = chunkBytesMost;
   }
 
   /** Bytes that the frame under way takes in all, as far as is known. */
@@ -38,7 +39,7 @@ export class FrameDecoder {
     if (this.#header === undefined) {
       if (end - start < headerBytes) return undefined;
       const header = decodeHeader(bytes, view, start);
-      if (header.length > payloadLimit(header.type, this.#chunkBytesMax)) {
+      if (header.length > payloadLimit(header.type, this.#chunkBytesMost(header.request))) {
         throw new ProtocolError('protocol', `A frame of ${header.length} bytes is too long.`);
       }
       this.#header = header;

@@ -12,6 +12,7 @@ import { limits } from '../protocol/limits.ts';
 import { RangeSet } from '../protocol/ranges.ts';
 import { chunkCount, Ledger, segmentCount } from '../protocol/segments.ts';
 import { withFileBuffer } from './file-buffer.ts';
+import { transferLimits } from './limits.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
 import { SourceChecksums, sumsPage } from './source-checksums.ts';

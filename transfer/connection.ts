@@ -26,6 +26,7 @@ import {
 } from './handshake.ts';
 import type { Block, InputBuffer } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
+import { LongChunks } from './long-chunks.ts';
 import { OpenRequests } from './open-requests.ts';
 import { Pings } from './pings.ts';
 import type { Carrier, OnWritten, Request, Traffic } from './request.ts';
@@ -59,6 +60,7 @@ export class Connection implements Carrier {
   readonly #handshake: Handshake;
   #greetedBytes = 0;
   readonly #requests: OpenRequests;
+  readonly #longChunks = new LongChunks();
   readonly #ticker: NodeJS.Timeout;
   readonly #deadlines: Deadlines;
   #phase: Phase = 'greeting';
@@ -94,7 +96,7 @@ export class Connection implements Carrier {
         : new DaemonHandshake(options.hello, options.verifier, write);
     const ours = options.hello.limits;
     this.#requests = new OpenRequests(this, options.side, ours);
-    this.#decoder = new FrameDecoder(ours.chunkBytesMax);
+    this.#decoder = new FrameDecoder(this.#longChunks.most);
     this.#receiveWindow = new ReceiveWindow(
       ours.inFlightBytes,
       transferLimits.creditBytes,
@@ -223,7 +225,7 @@ export class Connection implements Carrier {
     const isNew = request.state === 'idle';
     request.hear(frame, bulkBytes);
     if (isNew) this.#begin(request, frame as ControlFrame);
-    this.#requests.tidy(request.id);
+    this.#tidy(request.id);
   }
 
   #begin(request: Request, frame: ControlFrame): void {
@@ -281,7 +283,7 @@ export class Connection implements Carrier {
   say(frame: ControlFrame): void {
     if (this.#phase === 'closed') return;
     this.#writer.write(encodeFrame(frame));
-    this.#requests.tidy(frame.request);
+    this.#tidy(frame.request);
     const { replyQueueBytes = transferLimits.replyQueueBytes } = this.#options;
     if (this.#writer.isBehind(replyQueueBytes)) {
       this.#end(
@@ -292,7 +294,7 @@ export class Connection implements Carrier {
 
   async sayBulk(frame: ControlFrame): Promise<void> {
     await this.#writer.bulk(encodeFrame(frame), this.#maySay(frame.request));
-    this.#requests.tidy(frame.request);
+    this.#tidy(frame.request);
   }
 
   async sayChunks(
@@ -309,6 +311,14 @@ export class Connection implements Carrier {
     await this.#writer.batch(batch, onWritten, this.#maySay(request));
   }
 
+  /** Forgets the request if it has come to its end for both sides. */
+  #tidy(request: number): void {
+    this.#requests.tidy(request);
+    if (this.#requests.get(request) !== undefined) return;
+    this.#longChunks.close(request);
+    this.#input.longFrames = this.#longChunks.any;
+  }
+
   /** Whether a request still goes on: nothing may follow a last word. */
   #maySay(request: number): () => boolean {
     return () => this.#requests.get(request)?.left === false;
@@ -317,6 +327,15 @@ export class Connection implements Carrier {
   verify(request: number, verified: boolean): void {
     if (verified) this.#decoder.unverified.delete(request);
     else this.#decoder.unverified.add(request);
+  }
+
+  takeLong(request: number, chunkBytes: number, onClosed: () => void = () => undefined): void {
+    if (this.#requests.get(request) === undefined) {
+      onClosed();
+      return;
+    }
+    this.#longChunks.take(request, { chunkBytes, onClosed });
+    this.#input.longFrames = this.#longChunks.any;
   }
 
   /** What bulk frames waited for so far, and what of them the peer has taken. */
@@ -421,6 +440,7 @@ export class Connection implements Carrier {
     this.#writer.fail(error);
     for (const request of this.#requests) request.lost(error);
     this.#requests.clear();
+    this.#longChunks.closeAll();
     if (flush) this.#link.end(() => this.#link.destroy());
     else this.#link.destroy();
     // A peer that reads nothing any more must not keep the socket.

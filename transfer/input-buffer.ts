@@ -16,6 +16,9 @@ const busyRecords = 4;
 /** Beside the first block a connection without large ones has one being written, and one in reserve. */
 const promisedBytes = 2 * transferLimits.firstBlockBytes;
 
+/** A frame of a file, and the beginning of one behind it, fit into less. */
+const longBytes = 2 * transferLimits.firstBlockBytes;
+
 /** One block; `start` to `end` is what was read and not yet parsed. */
 export class Block {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -23,6 +26,8 @@ export class Block {
   start = 0;
   end = 0;
   pins = 0;
+  /** Made for a frame that is longer than those of files. */
+  isLong = false;
 
   constructor(memory: ArrayBuffer) {
     // No Buffer: its slice() is a view, and what is kept must be a copy.
@@ -41,6 +46,8 @@ export class InputBuffer {
   /** What was gathered is parsed then. */
   #soon: NodeJS.Immediate | undefined;
   #gatheredBytes = 0;
+  /** Whether such frames may come: what was made for them is given back afterwards. */
+  longFrames = false;
   /** Parses what is between `start` and `end` of the block, moves `start`, gives the bytes needed. */
   parse: (block: Block) => number = () => 0;
   /** Called when reading may go on after `filled` said no. */
@@ -102,6 +109,7 @@ export class InputBuffer {
     if (this.#pool.isOver) this.#shrink();
     else if (full) this.#grow();
     this.#makeRoom(neededBytes);
+    this.#dropLong();
     this.#paused = this.#mustWait();
     return !this.#paused;
   }
@@ -209,12 +217,18 @@ export class InputBuffer {
     }
     const { firstBlockBytes } = transferLimits;
     const leastBytes = Math.max(neededBytes, pendingBytes + firstBlockBytes / 4);
-    if (block.bytes.length - block.start >= leastBytes) return;
-    if (block.pins === 0 && block.bytes.length >= leastBytes) {
+    // What was made for long frames is not kept when none may come.
+    const isLeft = block.isLong && !this.longFrames && block.pins === 0 && leastBytes <= longBytes;
+    if (block.bytes.length - block.start >= leastBytes && !isLeft) return;
+    if (block.pins === 0 && block.bytes.length >= leastBytes && !isLeft) {
       this.#move(block, block);
       return;
     }
     this.#move(block, this.#roomy(leastBytes));
+  }
+
+  #dropLong(): void {
+    if (!this.longFrames) this.#drop((block) => block.isLong && this.#isFree(block));
   }
 
   /** A free block of at least this size, made if there is none: a frame must fit somewhere. */
@@ -227,6 +241,7 @@ export class InputBuffer {
     const { firstBlockBytes } = transferLimits;
     const size = Math.ceil(leastBytes / firstBlockBytes) * firstBlockBytes;
     const made = new Block(this.#pool.takeLeast(size));
+    made.isLong = size > longBytes;
     this.#blocks.push(made);
     return made;
   }

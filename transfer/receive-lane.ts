@@ -36,6 +36,7 @@ export class ReceiveLane implements Listener {
   constructor(request: Request, receiving: Receiving) {
     this.request = request;
     this.#receiving = receiving;
+    request.carrier.takeLong(request.id, receiving.offer.chunkBytes);
   }
 
   get isPrimary(): boolean {

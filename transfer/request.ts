@@ -48,6 +48,11 @@ export interface Carrier {
   readonly sending: SendingFigures;
   /** Whether chunks of a request are verified; they are, unless both ends agreed otherwise. */
   verify(request: number, verified: boolean): void;
+  /**
+   * From now on chunks of the request may have so many bytes, where those of files may not. `onClosed` is called
+   * when it has come to its end, and nothing of them can be in memory any more.
+   */
+  takeLong(request: number, chunkBytes: number, onClosed?: () => void): void;
   /** Ends the connection, telling the peer why. */
   close(reason: FerryError): void;
 }

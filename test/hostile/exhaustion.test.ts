@@ -6,10 +6,10 @@ import test, { type ExecutionContext } from 'ava';
 import { forgetPeak, peakOf, residentOf } from '../system/helpers/memory.ts';
 import { until } from '../system/helpers/wait.ts';
 import * as bodies from './helpers/bodies.ts';
-import { failures } from './helpers/cases.ts';
+import { failures, isRefused } from './helpers/cases.ts';
 import { Ground } from './helpers/ground.ts';
 import type { Peer } from './helpers/peer.ts';
-import { cat, frame, u64 } from './helpers/wire.ts';
+import { cat, critical, fields, frame, headerBytes, text, u8, u32, u64 } from './helpers/wire.ts';
 
 const MiB = 1024 * 1024;
 const requests = 64;
@@ -199,6 +199,79 @@ test.serial('pageBytes: pages of small files that nobody reads wait for room', a
     }),
   );
   await rm(ground.served('long'), { recursive: true });
+});
+
+const longChunk = 4 * MiB;
+
+test.serial('the header of a chunk longer than those of files brings no memory', async (t) => {
+  await ground.stands(
+    t,
+    async () => {
+      for (const name of ['none was offered', 'a file was offered']) {
+        const peer = await ground.peer();
+        if (name !== 'none was offered') {
+          peer.open('offer', bodies.offer({ path: 'short', size: longChunk }));
+          await peer.next('want', 1);
+        }
+        peer.write(bodies.chunk(1, 0, Buffer.alloc(longChunk)).subarray(0, headerBytes));
+        await isRefused(t, peer, failures.protocol, name);
+      }
+    },
+    { touches: ['.chunkferry'] },
+  );
+});
+
+test.serial('pageBytes: chunks longer than those of files wait until there is room', async (t) => {
+  await ground.stands(
+    t,
+    async () => {
+      const startBytes = residentOf(ground.daemon.pid);
+      const content = Buffer.alloc(longChunk, 1);
+      const chunk = bodies.chunk(1, 0, content);
+      const end = bodies.end(1, longChunk, bodies.digest(content, longChunk));
+      const peers = await Promise.all(Array.from({ length: 30 }, () => ground.peer()));
+      const offer = { size: longChunk, chunkBytes: longChunk };
+      for (const [i, peer] of peers.entries()) {
+        peer.open('offer', bodies.offer({ path: `long-${i}`, ...offer }));
+      }
+      const heard = await Promise.all(peers.map((peer) => peer.next(['want', 'working'], 1)));
+      const begun = peers.filter((_, i) => heard[i]?.name === 'want');
+      t.is(begun.length, 3, 'a token has three quarters of the room');
+      // All but the end of the chunk.
+      for (const peer of begun) peer.write(chunk.subarray(0, longChunk));
+      for (const peer of peers) if (!begun.includes(peer)) t.true(await peer.isServed());
+      if (existsSync('/proc/self/status')) {
+        t.true(residentOf(ground.daemon.pid) - startBytes < unreadBytesMost);
+      }
+      const [peer] = begun as [Peer];
+      peer.write(chunk.subarray(longChunk), frame('end', 1, end));
+      await peer.next('complete', 1);
+      const others = peers.filter((other) => !begun.includes(other));
+      await Promise.any(others.map((other) => other.next('want', 1)));
+      const name = `long-${peers.indexOf(peer)}`;
+      t.true(content.equals(await readFile(ground.served(name))));
+    },
+    { touches: 'everything but warm' },
+  );
+});
+
+test.serial('hashing in many measurements at once takes memory once', async (t) => {
+  await ground.stands(t, async () => {
+    const startBytes = residentOf(ground.daemon.pid);
+    const peer = await ground.peer({ features: ['bench'] });
+    const hash = fields([
+      [1 | critical, u8(2)],
+      [2 | critical, u8(0)],
+      [3, text('')],
+      [4, u32(longChunk)],
+      [10 | critical, u8(1)],
+    ]);
+    for (let i = 0; i < requests; i += 1) peer.write(frame(0x40, i + 1, hash));
+    for (let i = 1; i <= requests; i += 1) await peer.next('working', i);
+    if (existsSync('/proc/self/status')) {
+      t.true(residentOf(ground.daemon.pid) - startBytes < unreadBytesMost);
+    }
+  });
 });
 
 test.serial('openSegments: a file of which a little comes everywhere is refused', async (t) => {

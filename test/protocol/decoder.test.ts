@@ -35,7 +35,7 @@ test('bytes behind `end` are not looked at', (t) => {
 });
 
 test('a length over the limit is refused before its payload is there', (t) => {
-  const decoder = new FrameDecoder(2048);
+  const decoder = new FrameDecoder(() => 2048);
   const fields = { type: 0x2f, name: 'chunk', request: 1, length: 2049 };
   const { bytes } = header(fields, new Uint8Array());
   const error = t.throws(() => decoder.next(bytes, viewOf(bytes), 0, bytes.length), {

@@ -252,6 +252,29 @@ test('large frames that are never let go are bounded too, after small ones made 
   t.true(reader.held.length <= 3, `${reader.held.length}`);
 });
 
+test('memory for long frames is given back with the first frame after them', (t) => {
+  const MiB = 1024 * 1024;
+  const pool = new BufferPool();
+  const reader = new Reader(pool);
+  const freeMiB = (): number => {
+    for (let count = 16; count > 0; count -= 1) {
+      const memory = pool.take(count * MiB);
+      if (memory === undefined) continue;
+      pool.give(memory);
+      return count;
+    }
+    return 0;
+  };
+  reader.input.longFrames = true;
+  reader.input.push(wireOf([10, 4 * MiB, 4 * MiB, 10]));
+  t.is(reader.frames.length, 4);
+  const during = freeMiB();
+  reader.input.longFrames = false;
+  reader.input.push(wireOf([10]));
+  t.is(reader.frames.length, 5);
+  t.true(freeMiB() >= during + 4, `${during} to ${freeMiB()} MiB`);
+});
+
 test('what was taken from the pool is given back when nobody can touch it any more', (t) => {
   const { blockBytes, firstBlockBytes } = transferLimits;
   const poolBytes = firstBlockBytes + 2 * blockBytes;

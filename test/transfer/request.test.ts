@@ -20,6 +20,10 @@ class Notes implements Carrier {
     this.said.push(frame.type);
   }
 
+  takeLong(): void {
+    this.said.push('takeLong');
+  }
+
   verify(): void {
     this.said.push('verify');
   }
