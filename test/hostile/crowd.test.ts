@@ -134,7 +134,7 @@ const idle = 5_000;
     t.deepEqual(await differences(folder.at('file'), folder.at('served', 'before')), []);
     t.deepEqual(daemon.stray, []);
     crowds.forEach((one) => one.leave());
-    const args = ['download', daemon.url('one'), folder.at('back')];
+    const args = ['download', '--retries', '2', daemon.url('one'), folder.at('back')];
     t.is((await runFerry(args)).code, 0, 'the listener recovers');
   },
 );

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks';
 import test, { type ExecutionContext } from 'ava';
 import { FerryError, type ProtocolError, TransferError } from '../../protocol/errors.ts';
 import { type ControlFrame, encodeFrame } from '../../protocol/frames.ts';
@@ -366,6 +367,26 @@ test('as many pages as were told may be open, one more is an error', async (t) =
   peer.say(fetch(5));
   t.is((await connection.closed)?.failure, 'protocol');
 });
+
+test.serial(
+  'once its link is closed a connection has no timer, not even one that keeps nobody',
+  async (t) => {
+    // No other test runs beside a serial one: all these timers are of this connection.
+    const timers = new Set<number>();
+    const hook = createHook({
+      init: (id, type) => void (type === 'Timeout' && timers.add(id)),
+      destroy: (id) => void timers.delete(id),
+    }).enable();
+    const { peer, connection } = rawClient(new TestDaemon());
+    t.true(timers.size > 0);
+    connection.close();
+    await peer.ended;
+    // In far less than such a timer takes.
+    for (let i = 0; i < 20 && timers.size > 0; i += 1) await turns();
+    hook.disable();
+    t.is(timers.size, 0);
+  },
+);
 
 test('a connection that is closed opens nothing any more', async (t) => {
   const { client } = join(new TestDaemon());
