@@ -26,7 +26,7 @@ import {
 import { TransferError } from '../../protocol/errors.ts';
 import { limits } from '../../protocol/limits.ts';
 import { componentFault, joinPath, parentAndName, splitPath } from '../../protocol/paths.ts';
-import { isErrno, storageError, subject } from './errors.ts';
+import { about, isErrno, storageError, subject } from './errors.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 const descriptorsHaveNames = existsSync('/proc/self/fd');
@@ -105,6 +105,8 @@ interface OpenOptions {
   readonly blocked?: 'not-found' | 'wrong-kind';
 }
 
+type FindOptions = Pick<OpenOptions, 'blocked'>;
+
 /** Where a wire path leads: a name in a folder that is held until the batch ends. */
 export interface Place {
   readonly directory: Directory;
@@ -126,7 +128,7 @@ export class Folder {
   readonly #chain: { readonly name: string; readonly directory: Directory }[] = [];
   /** Wire path of the folder opened last. */
   #chainPath = '';
-  /** Wire path of a folder that was looked for in this batch, and is not there. */
+  /** Wire path of a folder that was looked for in this batch, and is not there: nor is what it would hold. */
   #missing: string | undefined;
   #depth = 0;
 
@@ -203,19 +205,30 @@ export class Folder {
    * `place`, or undefined where a folder on the way is missing. A page of a folder that is not there
    * costs one look for all.
    */
-  find(path: string, options: Pick<OpenOptions, 'blocked'> = {}): Place | undefined {
+  find(path: string, options: FindOptions = {}): Place | undefined {
     const { parent } = parentAndName(path);
-    if (parent === this.#missing) {
+    if (parent !== this.#chainPath) {
       splitPath(path);
-      return undefined;
+      if (!this.#hasFolder(parent, options)) return undefined;
     }
     try {
       return this.place(path, options);
     } catch (error) {
       if (!(error instanceof TransferError) || error.failure !== 'not-found') throw error;
-      this.#missing = parent;
-      return undefined;
+      return undefined; // It has just gone.
     }
+  }
+
+  /** Whether something stands at the wire path of a folder. */
+  #hasFolder(path: string, options: FindOptions): boolean {
+    if (path === '' || path === this.#chainPath) return true;
+    if (path === this.#missing) return false;
+    const { parent, name } = parentAndName(path);
+    if (!this.#hasFolder(parent, options)) return false;
+    const directory = this.directory(parent, options);
+    if (about(path, () => isThere(directory.at(name)))) return true;
+    this.#missing = path;
+    return false;
   }
 
   get #last(): Directory {
@@ -259,20 +272,15 @@ export class Folder {
     options: OpenOptions,
   ): Directory {
     const path = [...above, name].join('/');
-    try {
-      return openDirectoryAt(parent, name, this.device, this.#followsLinks);
-    } catch (error) {
-      if (!isErrno(error, 'ENOENT') || options.made === undefined) {
-        throw blockedError(error, parent.at(name), path, options.blocked ?? 'not-found');
-      }
-    }
-    try {
-      makeDirectory(parent.at(name));
+    if (options.made !== undefined && !about(path, () => isThere(parent.at(name)))) {
+      about(path, () => makeDirectory(parent.at(name)));
       this.#missing = undefined;
       options.made(above.join('/'));
+    }
+    try {
       return openDirectoryAt(parent, name, this.device, this.#followsLinks);
     } catch (error) {
-      throw storageError(error, path);
+      throw blockedError(error, parent.at(name), path, options.blocked ?? 'not-found');
     }
   }
 
@@ -292,6 +300,11 @@ function statOrNothing(at: string): BigIntStats | undefined {
     }
     throw error;
   }
+}
+
+/** Whether the name is taken. To fail at opening it takes many times as long, for the error and its stack. */
+function isThere(at: string): boolean {
+  return lstatSync(at, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Makes a folder where none may have appeared in the meantime. */
