@@ -1,7 +1,6 @@
 /** A step of the build: compiles a script of the bundled program for who starts it. */
 import { writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
-import { setEngine } from './engine.ts';
 import { cacheOf, compileScript } from './script.ts';
 
 /** Compiles all functions of the script, and keeps what V8 made of them. */
@@ -11,6 +10,5 @@ export function compileAhead(file: string): void {
   const script = compileScript(file);
   // What was made with other settings than a reader's would be refused.
   setFlagsFromString('--lazy');
-  setEngine();
   writeFileSync(cacheOf(file), script.createCachedData());
 }

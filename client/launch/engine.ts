@@ -1,4 +1,4 @@
-/** How V8 is set for the client: before anything is compiled, or what was compiled ahead is refused. */
+/** How V8 is set for the client once it is at work. */
 import { setFlagsFromString } from 'node:v8';
 import { keepNewSpaceSmall } from '../../transfer/local/new-space.ts';
 

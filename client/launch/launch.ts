@@ -10,6 +10,12 @@ import { fileURLToPath } from 'node:url';
 import { setEngine } from './engine.ts';
 import { cacheOf, compileScript } from './script.ts';
 
+/**
+ * All that a command needs is loaded by then. With other settings V8 would refuse what was compiled
+ * ahead, of Node's own modules, too; of what is loaded later, that is no loss.
+ */
+const loadingMs = 150;
+
 interface Module {
   exports: unknown;
 }
@@ -41,6 +47,5 @@ function readCache(file: string): Buffer | undefined {
   }
 }
 
-// Before anything is loaded: what was compiled with other settings would be refused.
-setEngine();
 loadModule('./main.js');
+setTimeout(setEngine, loadingMs).unref();

@@ -6,7 +6,6 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { setEngine } from '../../client/launch/engine.ts';
 import { serve } from '../client/helpers/programs.ts';
 import { testToken } from '../helpers/token.ts';
 
@@ -119,8 +118,6 @@ for (const [what, change] of Object.entries(changes)) {
 test('Node takes the compiled scripts that the build made', async (t) => {
   const { cacheOf, compileScript } = await import('../../client/launch/script.ts');
   const folder = dirname(await installedFerry());
-  // As the launcher does: V8 takes what was compiled with the same settings.
-  setEngine();
   for (const name of await readdir(folder)) {
     // Node itself loads the launcher.
     if (!name.endsWith('.js') || name === 'ferry.js') continue;
