@@ -27,6 +27,7 @@ interface Fault {
 
 const content = randomBytes('content', 5_000);
 const timeoutMs = 3_000;
+const usualRetries = 5;
 /** Longer than a small session is silent: where a byte is missing both sides would wait. */
 const quietMs = 1_000;
 const positionStep = isWhole ? 3 : 97;
@@ -122,11 +123,11 @@ test.after.always(() => ground.end());
 type Session = 'upload' | 'download';
 
 /** The exit code of one session; what broke the connection counts as 5. */
-async function run(session: Session, name: string, port: number): Promise<number> {
+async function run(session: Session, name: string, port: number, retries = 0): Promise<number> {
   const remote = parseRemote(`ferry://127.0.0.1:${port}/`);
-  const options = { ...defaultTransferOptions, checksum: true, retries: 0 };
+  const options = { ...defaultTransferOptions, checksum: true, retries };
   try {
-    const ferry = await connect(remote, { ...testConnect, retries: 0, timeoutMs });
+    const ferry = await connect(remote, { ...testConnect, retries, timeoutMs });
     try {
       const events =
         session === 'upload'
@@ -200,7 +201,8 @@ for (const session of ['upload', 'download'] as const) {
         }
         // What was never dialled, broke, or seems to be another daemon: never what only a bug tells.
         t.true([0, 4, 5, 7, 30, 35].includes(code), is);
-        const again = await run(session, name, tap.port);
+        // As people run it: a machine that is busy with something else may need another try.
+        const again = await run(session, name, tap.port, usualRetries);
         t.is(again, 0, `again: ${is}`);
         t.deepEqual(await readFile(resultOf(session, name)), content, `again: ${is}`);
         await rm(resultOf(session, name));
