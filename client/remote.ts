@@ -72,7 +72,9 @@ function authorityFault(
   host: string | undefined,
   port: string | undefined,
 ): string | undefined {
-  if (isIPv6(authority)) return `needs brackets around its IPv6 address, as in [${authority}]`;
+  // Asked only where it may be one: Node's expression takes milliseconds to compile.
+  if (/:.*:/.test(authority) && isIPv6(authority))
+    return `needs brackets around its IPv6 address, as in [${authority}]`;
   if (authority === '' || host === '') return 'names no host';
   if (authority.includes('@')) return 'names a user, which ferry has no use for';
   if (host?.startsWith('[') === true && !isIPv6(host.slice(1, -1))) {
