@@ -86,7 +86,7 @@ export async function startDaemon(
     const { durability } = options;
     log.info(
       { event: 'listening', host: address.address, port: address.port, durability },
-      `listening on ${address.address}:${address.port}`,
+      `listening on ${shownAddress(address)}`,
     );
     if (options.plain)
       log.warn({ event: 'plain' }, 'plain TCP: what passes can be read on its way');
@@ -268,4 +268,8 @@ function noteAddress(stateFolder: string, note: Note, certificate: string | unde
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
   const text = `${JSON.stringify({ ...note, certificate })}\n`;
   writeFileSync(path.join(stateFolder, noteName), text, { mode: 0o600 });
+}
+
+function shownAddress({ address, port }: AddressInfo): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

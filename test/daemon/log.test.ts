@@ -1,7 +1,10 @@
 /** What may stand in the log, whatever peers say. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'ava';
 import { createLog, type Logger } from '../../daemon/log.ts';
 import { newToken, tokenText } from '../../transfer/authentication.ts';
+import { root } from '../helpers/root.ts';
 
 function logging(format: 'json' | 'pretty' = 'json'): { log: Logger; lines: string[] } {
   const lines: string[] = [];
@@ -77,4 +80,16 @@ test('a token never gets through, wherever it stands', (t) => {
     t.false(line.includes(token.slice(6)));
     t.true(line.includes('ferry_…'));
   }
+});
+
+test('docs/operations.md knows every event of the log, and every metric', async (t) => {
+  const page = await readFile(join(root, 'docs', 'operations.md'), 'utf8');
+  const files = (await readdir(join(root, 'daemon'))).filter((name) => name.endsWith('.ts'));
+  const sources = await Promise.all(
+    files.map((name) => readFile(join(root, 'daemon', name), 'utf8')),
+  );
+  const said = sources.flatMap((text) => [...text.matchAll(/\bevent: '([\w-]+)'/g)]);
+  const counted = sources.flatMap((text) => [...text.matchAll(/'(chunkferry_\w+)'/g)]);
+  t.true(said.length > 10 && counted.length > 5);
+  for (const [, name] of [...said, ...counted]) t.true(page.includes(`\`${name}\``), name);
 });
