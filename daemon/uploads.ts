@@ -17,7 +17,7 @@ import { type Grant, ownedBy } from './grant.ts';
 import type { Logger } from './log.ts';
 import type { Berth } from './page-room.ts';
 import type { Claim, TransferRegistry } from './registry.ts';
-import type { OperationResults } from './results.ts';
+import { type OperationResults, pageResultBytes } from './results.ts';
 import type { Place, Shares } from './shares.ts';
 
 /** What became of a request, for the log. */
@@ -184,7 +184,8 @@ export class Uploads {
     const page = await receivePage(request, offers, storage, path, { decide, room });
     if (known === undefined) {
       const { answers, failures } = page;
-      this.#results.keep(operation, Promise.resolve({ answers, failures }));
+      const result = { answers, failures };
+      this.#results.keep(operation, Promise.resolve(result), pageResultBytes(result));
     }
     const files = page.answers.filter((answer) => answer === 'want').length;
     return { path: offers.base, result: 'stored', bytes: page.storedBytes, files };

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { OperationResults } from '../../daemon/results.ts';
+import { OperationResults, pageResultBytes } from '../../daemon/results.ts';
 
 function id(number: number): Uint8Array {
   const bytes = new Uint8Array(16);
@@ -54,6 +54,29 @@ test('results are forgotten after ten minutes', async (t) => {
   } finally {
     performance.now = now;
   }
+});
+
+test('a result that takes much takes the place of many', (t) => {
+  const results = new OperationResults();
+  const MiB = 1024 * 1024;
+  const result = Promise.resolve();
+  results.keep(id(0), result);
+  for (let i = 1; i <= 16; i += 1) results.keep(id(i), result, MiB);
+  t.is(results.get(id(0)), undefined);
+  t.truthy(results.get(id(1)));
+  // The same one again counts once.
+  for (let i = 0; i < 20; i += 1) results.keep(id(16), result, MiB);
+  t.truthy(results.get(id(2)));
+  results.keep(id(17), result, 8 * MiB);
+  t.is(results.get(id(8)), undefined);
+  t.truthy(results.get(id(9)));
+});
+
+test('of a page the reasons count, as long as they are', (t) => {
+  const answers = Array.from({ length: 256 }, () => 'refused');
+  const failures = answers.map(() => ({ message: 'x'.repeat(1_000) }));
+  t.true(pageResultBytes({ answers, failures: [] }) > 256 * 8);
+  t.true(pageResultBytes({ answers, failures }) > 256 * 1_000);
 });
 
 test('only so many results are kept, the oldest go first', (t) => {
