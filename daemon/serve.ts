@@ -21,8 +21,6 @@ import { type Summary, Uploads } from './uploads.ts';
 
 /** Room that a page of a listing keeps for its own fields. */
 const pageOverheadBytes = 16;
-/** Of a request: one that comes or goes, and one that is written or read. */
-const chunksAtOnce = 2;
 /** Memory of a batch of entries: as many objects as it may be, and a frame of them. */
 const batchBytes = 6 * fixed.controlBytes;
 
@@ -108,7 +106,7 @@ export class Service {
     let leave: (() => void) | undefined;
     try {
       if (transferring.has(frame.type)) leave = this.#allowances.of(peer.grant).begin();
-      if (bringsLong(frame)) await this.#makeRoom(request, frame.chunkBytes, peer.grant);
+      if (bringsLong(frame)) this.#makeRoom(request, frame.chunkBytes, peer.grant);
       const summary = await this.#answer(request, frame, peer.grant);
       this.counts.ended(frame.type, 'ok');
       if (summary === undefined) return;
@@ -124,9 +122,19 @@ export class Service {
     }
   }
 
-  /** Chunks longer than those of files have to wait until there is memory for them. */
-  async #makeRoom(request: Request, chunkBytes: number, grant: Grant): Promise<void> {
-    const berth = await this.#allowances.of(grant).room(request, chunksAtOnce * chunkBytes);
+  /** Chunks longer than those of files come only where there is memory for them; who measures must not wait. */
+  #makeRoom(request: Request, chunkBytes: number, grant: Grant): void {
+    let isIn = false;
+    const berth = this.#allowances.of(grant).askRoom(request.carrier, chunkBytes, () => {
+      isIn = true;
+    });
+    if (!isIn) {
+      berth.leave();
+      throw new TransferError(
+        'limit',
+        `There is no room for one more chunk of ${chunkBytes} bytes now (pageBytes).`,
+      );
+    }
     request.carrier.takeLong(request.id, chunkBytes, () => berth.leave());
   }
 

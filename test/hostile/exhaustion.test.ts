@@ -221,39 +221,46 @@ test.serial('the header of a chunk longer than those of files brings no memory',
   );
 });
 
-test.serial('pageBytes: chunks longer than those of files wait until there is room', async (t) => {
-  await ground.stands(
-    t,
-    async () => {
-      const startBytes = residentOf(ground.daemon.pid);
-      const content = Buffer.alloc(longChunk, 1);
-      const chunk = bodies.chunk(1, 0, content);
-      const end = bodies.end(1, longChunk, bodies.digest(content, longChunk));
-      const peers = await Promise.all(Array.from({ length: 30 }, () => ground.peer()));
-      const offer = { size: longChunk, chunkBytes: longChunk };
-      for (const [i, peer] of peers.entries()) {
-        peer.open('offer', bodies.offer({ path: `long-${i}`, ...offer }));
-      }
-      const heard = await Promise.all(peers.map((peer) => peer.next(['want', 'working'], 1)));
-      const begun = peers.filter((_, i) => heard[i]?.name === 'want');
-      t.is(begun.length, 3, 'a token has three quarters of the room');
-      // All but the end of the chunk.
-      for (const peer of begun) peer.write(chunk.subarray(0, longChunk));
-      for (const peer of peers) if (!begun.includes(peer)) t.true(await peer.isServed());
-      if (existsSync('/proc/self/status')) {
-        t.true(residentOf(ground.daemon.pid) - startBytes < unreadBytesMost);
-      }
-      const [peer] = begun as [Peer];
-      peer.write(chunk.subarray(longChunk), frame('end', 1, end));
-      await peer.next('complete', 1);
-      const others = peers.filter((other) => !begun.includes(other));
-      await Promise.any(others.map((other) => other.next('want', 1)));
-      const name = `long-${peers.indexOf(peer)}`;
-      t.true(content.equals(await readFile(ground.served(name))));
-    },
-    { touches: 'everything but warm' },
-  );
-});
+test.serial(
+  'pageBytes: chunks longer than those of files come only where there is room',
+  async (t) => {
+    await ground.stands(
+      t,
+      async () => {
+        const startBytes = residentOf(ground.daemon.pid);
+        const content = Buffer.alloc(longChunk, 1);
+        const chunk = bodies.chunk(1, 0, content);
+        const end = bodies.end(1, longChunk, bodies.digest(content, longChunk));
+        const peers = await Promise.all(Array.from({ length: 30 }, () => ground.peer()));
+        const offer = { size: longChunk, chunkBytes: longChunk };
+        for (const [i, peer] of peers.entries()) {
+          peer.open('offer', bodies.offer({ path: `long-${i}`, ...offer }));
+        }
+        const heard = await Promise.all(peers.map((peer) => peer.next(['want', 'error'], 1)));
+        const begun = peers.filter((_, i) => heard[i]?.name === 'want');
+        t.is(begun.length, 6, 'a token has three quarters of the room');
+        const refused = heard.filter(({ name }) => name === 'error').map(bodies.readError);
+        t.true(refused.every(({ code }) => code === failures.limit));
+        t.true(refused.every(({ message }) => message.endsWith('(pageBytes).')));
+        // All but the end of the chunk.
+        for (const peer of begun) peer.write(chunk.subarray(0, longChunk));
+        for (const peer of peers) if (!begun.includes(peer)) t.true(await peer.isServed());
+        if (existsSync('/proc/self/status')) {
+          t.true(residentOf(ground.daemon.pid) - startBytes < unreadBytesMost);
+        }
+        const [peer] = begun as [Peer];
+        peer.write(chunk.subarray(longChunk), frame('end', 1, end));
+        await peer.next('complete', 1);
+        const other = peers.find((one) => !begun.includes(one)) as Peer;
+        other.write(frame('offer', 2, bodies.offer({ path: 'long-again', ...offer })));
+        await other.next('want', 2);
+        const name = `long-${peers.indexOf(peer)}`;
+        t.true(content.equals(await readFile(ground.served(name))));
+      },
+      { touches: 'everything but warm' },
+    );
+  },
+);
 
 test.serial('hashing in many measurements at once takes memory once', async (t) => {
   await ground.stands(t, async () => {
