@@ -5,6 +5,7 @@ import type { Answer, Offers, PageFailure } from '../protocol/frames/pages.ts';
 import type { ChunkFrame, ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { joinPath } from '../protocol/paths.ts';
+import type { Block } from './input-buffer.ts';
 import { isSmall, type PageOutcome } from './page.ts';
 import { givePageMemory, type PageMemory, takePageMemory } from './page-memory.ts';
 import { whyRefused } from './refusal.ts';
@@ -99,6 +100,8 @@ class IncomingPage {
   /** Room for the content, once it was asked for. */
   #berth: { readonly leave: () => void } | undefined;
   #hasRoom: boolean;
+  /** What came before there was room, where it lay when it came. */
+  #waiting: { readonly index: number; readonly payload: Uint8Array; readonly block: Block }[] = [];
   /** Taken when the first chunk comes: a page that is unchanged needs none. */
   #content: PageMemory | undefined;
   #isOver = false;
@@ -142,6 +145,7 @@ class IncomingPage {
     if (this.#hasRoom || this.#berth !== undefined) return;
     this.#berth = this.#options.room?.(this.#contentBytes, () => {
       this.#hasRoom = true;
+      this.#takeWaiting();
       this.#wake.notify();
     });
   }
@@ -149,7 +153,10 @@ class IncomingPage {
   /** Waits for room for what is wanted: a sender says nothing more before it is answered. */
   async roomFor(answers: readonly Answer[]): Promise<void> {
     const wantsContent = this.#entries.some((entry, i) => isSmall(entry) && answers[i] === 'want');
-    if (!wantsContent) return;
+    if (!wantsContent) {
+      this.#takeWaiting();
+      return;
+    }
     this.#askRoom();
     while (!this.#hasRoom && this.#failure === undefined) await this.#wake.wait();
   }
@@ -157,6 +164,7 @@ class IncomingPage {
   /** Nothing of it is stored any more, and nothing comes. */
   leave(): void {
     this.#isOver = true;
+    this.#takeWaiting();
     if (this.#content !== undefined) givePageMemory(this.#content);
     this.#content = undefined;
     this.#berth?.leave();
@@ -205,11 +213,11 @@ class IncomingPage {
     this.#request.carrier.consumed(payload.length);
   }
 
-  /** Copies it: a page is stored as a whole, and its pieces are small. Without room it is asked for again. */
+  /** Copies it: a page is stored as a whole, and its pieces are small. */
   #keep(index: number, payload: Uint8Array): void {
     if (this.#isOver || this.#arrived[index] === 1) return;
     if (!this.#hasRoom) {
-      this.#again.add(index);
+      this.#waitWith(index, payload);
       return;
     }
     this.#again.delete(index);
@@ -217,6 +225,27 @@ class IncomingPage {
     this.#request.moved();
     this.#content ??= takePageMemory();
     this.#content.set(payload, this.#starts[index]);
+  }
+
+  /**
+   * Without room a chunk stays where it lies: that pauses reading, and the sender waits. Where others
+   * share the connection, and might wait for each other, it is dropped and wanted again instead.
+   */
+  #waitWith(index: number, payload: Uint8Array): void {
+    const { carrier } = this.#request;
+    if (this.#answers !== undefined || (this.#waiting.length === 0 && carrier.openRequests > 1)) {
+      this.#again.add(index);
+      return;
+    }
+    this.#waiting.push({ index, payload, block: carrier.pin() });
+  }
+
+  /** Copies what waited, if there is room now; otherwise nobody wants it. */
+  #takeWaiting(): void {
+    for (const { index, payload, block } of this.#waiting.splice(0)) {
+      if (this.#hasRoom) this.#keep(index, payload);
+      this.#request.carrier.unpin(block);
+    }
   }
 
   #contentOf(index: number, { kind, size }: Entry): Uint8Array | undefined {

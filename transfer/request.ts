@@ -40,6 +40,7 @@ export interface Carrier {
   consumed(bytes: number): void;
   pin(): Block;
   unpin(block: Block): void;
+  readonly openRequests: number;
   /** What all requests together moved. */
   readonly traffic: Traffic;
   /** When the peer was last heard from, by the monotonic clock. */

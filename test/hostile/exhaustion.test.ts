@@ -323,7 +323,7 @@ test.serial('damagedChunks: so many damaged chunks are not remembered', async (t
 });
 
 test.serial(
-  'pageBytes: pages that come without room are asked for again, and none is lost',
+  'pageBytes: pages that come without room wait, beside others they are asked for again, and none is lost',
   async (t) => {
     const names = Array.from({ length: 32 }, (_, i) => `part-${i}`);
     const content = Buffer.alloc(65_536, 1);
@@ -333,18 +333,21 @@ test.serial(
       async () => {
         const startBytes = residentOf(ground.daemon.pid);
         const peers = await Promise.all(Array.from({ length: 40 }, () => ground.peer()));
-        // Each sends all of a page but its end: 80 MiB, of which a token may hold 16.
+        // Each sends all of a page but its end: 80 MiB, of which a token may hold 24.
         for (const [i, peer] of peers.entries()) {
           peer.write(frame('offers', 1, bodies.offers(`eager-${i}`, entries, { eager: 1 })));
+          // Every other one has something else under way, for which reading must go on.
+          const beside = { path: `beside-${i}`, size: MiB };
+          if (i % 2 === 1) peer.write(frame('offer', 2, bodies.offer(beside)));
           for (const j of names.keys()) peer.write(bodies.chunk(1, j, content));
         }
-        for (const peer of peers) t.true(await peer.isServed());
+        for (const [i, peer] of peers.entries()) if (i % 2 === 1) t.true(await peer.isServed());
         if (existsSync('/proc/self/status')) {
           t.true(residentOf(ground.daemon.pid) - startBytes < unreadBytesMost);
         }
         // Those that had room are answered; the others when these are through.
-        let refilled = 0;
-        for (const peer of peers) {
+        const refilled = [0, 0];
+        for (const [i, peer] of peers.entries()) {
           const { name } = await peer.next(['answers', 'working'], 1);
           if (name === 'working') await peer.next('answers', 1);
           peer.say('end', 1, bodies.end(0, 0));
@@ -354,7 +357,7 @@ test.serial(
               t.deepEqual(bodies.readResults(heard), []);
               break;
             }
-            refilled += 1;
+            refilled[i % 2] = (refilled[i % 2] ?? 0) + 1;
             const { round, ranges } = bodies.readWant(heard);
             for (const [start, end] of ranges) {
               for (let j = Number(start); j < Number(end); j += 1) {
@@ -364,7 +367,8 @@ test.serial(
             peer.say('end', 1, bodies.end(round, 0));
           }
         }
-        t.true(refilled > 0, 'some came without room');
+        t.is(refilled[0], 0, 'what waits is not sent twice');
+        t.true((refilled[1] ?? 0) > 0, 'some came without room beside others');
         for (const i of peers.keys()) {
           for (const name of names) {
             t.true(content.equals(await readFile(ground.served(`eager-${i}`, name))));

@@ -10,6 +10,7 @@ class Notes implements Carrier {
   readonly peerSession = new Uint8Array(16);
   readonly features = [];
   readonly heardAtMs = 0;
+  readonly openRequests = 1;
   readonly sending = { windowMs: 0, socketMs: 0, confirmedBytes: 0 };
   readonly traffic = { receivedBytes: 0, sentBytes: 0 };
   readonly said: string[] = [];
