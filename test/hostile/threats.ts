@@ -64,7 +64,7 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
         'hostile/limits: replyQueueBytes: who asks and never reads is closed',
         'hostile/progress: a download that nobody reads ends',
         'hostile/exhaustion: who asks without end and never reads the answers is cut off',
-        'hostile/exhaustion: listings that nobody reads stop at the window',
+        'hostile/exhaustion: pageBytes: listings that nobody reads are not read from the disk either',
       ],
     },
     {
