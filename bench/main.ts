@@ -75,13 +75,18 @@ async function main(): Promise<number> {
   const day = new Date().toISOString().slice(0, 10);
   const measured = `on ${day}, ${availableParallelism()} cores, Node ${process.versions.node}, ${runs} runs`;
   const rowResults: RowResult[] = [];
+  const seriesResults: SeriesResult[] = [];
+  // At once: what was measured is not lost when a later row fails.
+  const keep = async (): Promise<void> => {
+    if (values.docs) await writeDocs(rowResults, seriesResults);
+  };
   for (const row of chosen(rows)) {
     say(`\n${row.id}: ${row.title}`);
     const onRun = (name: string, sample: { seconds: number }): void =>
       say(`  ${name}: ${sample.seconds.toFixed(2)} s`);
     rowResults.push(await contest(row, { sizes, runs, measured, onRun }));
+    await keep();
   }
-  const seriesResults: SeriesResult[] = [];
   for (const { needs: _, points, ...one } of chosen(series)) {
     say(`\n${one.id}: ${one.title}`);
     const found = [];
@@ -90,11 +95,12 @@ async function main(): Promise<number> {
       found.push(point);
     }
     seriesResults.push({ ...one, points: found, measured });
+    await keep();
   }
   say('');
   if (rowResults.length > 0) say(rowsText(rowResults));
   for (const one of seriesResults) say(seriesText(one));
-  if (values.docs) await writeDocs(rowResults, seriesResults);
+  if (values.docs) say('docs/performance.{md,json,svg} are up to date.');
   return 0;
 }
 
@@ -118,7 +124,6 @@ async function writeDocs(now: RowResult[], nowSeries: SeriesResult[]): Promise<v
     docs('performance.md'),
     `${page.slice(0, from)}${begin}\n\n${table}\n${page.slice(to)}`,
   );
-  say('docs/performance.{md,json,svg} are up to date.');
 }
 
 process.on('exit', killAll);

@@ -53,7 +53,7 @@ async function* inPlace(
 
 /** The most clients of the series at once, each with a connection for its content and one for pings. */
 const manyClients = ['connections', 'connectionsPerAddress', 'connectionsPerToken']
-  .concat('pendingConnections', 'benches')
+  .concat('pendingConnections', 'benches', 'transfersPerToken')
   .flatMap((limit) => ['--limit', `${limit}=600`]);
 
 function netSeries(id: string, axis: string, option: string, values: readonly string[]): Series {
