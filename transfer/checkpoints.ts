@@ -3,7 +3,7 @@
  * sender may forget it.
  */
 import type { FrameOf } from '../protocol/frames.ts';
-import type { Extent } from './extent.ts';
+import type { KnownSize } from './known-size.ts';
 import { transferLimits } from './limits.ts';
 import type { ChunkSink } from './storage.ts';
 
@@ -21,15 +21,15 @@ export interface CheckpointOptions {
 
 export class Checkpoints {
   readonly #sink: ChunkSink;
-  readonly #extent: Extent;
+  readonly #knownSize: KnownSize;
   readonly #options: CheckpointOptions;
   #sinceBytes = 0;
   #durableBytes = 0;
   #underWay: Promise<void> | undefined;
 
-  constructor(sink: ChunkSink, extent: Extent, options: CheckpointOptions) {
+  constructor(sink: ChunkSink, knownSize: KnownSize, options: CheckpointOptions) {
     this.#sink = sink;
-    this.#extent = extent;
+    this.#knownSize = knownSize;
     this.#options = options;
   }
 
@@ -52,7 +52,7 @@ export class Checkpoints {
     this.#underWay = this.#sink
       .checkpoint()
       .then(() => {
-        this.#durableBytes = this.#extent.bytesOf(0, leadingChunks);
+        this.#durableBytes = this.#knownSize.bytesOf(0, leadingChunks);
         this.#sayHave();
       })
       .catch(this.#options.onFailed)

@@ -225,7 +225,7 @@ export class Connection implements Carrier {
     const isNew = request.state === 'idle';
     request.hear(frame, bulkBytes);
     if (isNew) this.#begin(request, frame as ControlFrame);
-    this.#tidy(request.id);
+    if (request.closed) this.#tidy(request.id);
   }
 
   #begin(request: Request, frame: ControlFrame): void {

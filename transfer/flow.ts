@@ -19,7 +19,7 @@ export interface SendingFigures {
 
 interface Waiter {
   readonly bytes: number;
-  /** Whether it still has any business. */
+  /** Whether the request still goes on, for which the bytes are. */
   readonly isWanted: () => boolean;
   /** Gives whether the bytes may be sent. */
   readonly start: (mayBeSent: boolean) => void;

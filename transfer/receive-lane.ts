@@ -104,8 +104,8 @@ export class ReceiveLane implements Listener {
     // What nobody asked for is no progress: it could come for ever.
     if (this.dealt.has(index)) this.request.moved();
     this.#receiving.options.onArrived?.(bytes, intact ? 0 : 1);
-    if (index >= this.#receiving.extent.chunks)
-      this.#receiving.extent.checkLength(index, payload.length);
+    if (index >= this.#receiving.knownSize.chunks)
+      this.#receiving.knownSize.checkLength(index, payload.length);
     if (!intact && this.dealt.has(index)) {
       carrier.consumed(bytes);
       this.#receiving.repeat(this, index);
@@ -116,7 +116,7 @@ export class ReceiveLane implements Listener {
       carrier.consumed(bytes);
       return;
     }
-    this.#receiving.extent.checkLength(index, payload.length);
+    this.#receiving.knownSize.checkLength(index, payload.length);
     this.dealt.remove(index, index + 1);
     if (this.dealt.rangeCount > transferLimits.rangesHeld) {
       throw new ProtocolError('protocol', 'Too many holes are left in what is sent.');

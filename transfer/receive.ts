@@ -15,7 +15,7 @@ import { unbounded } from '../protocol/ranges.ts';
 import { Believed } from './believed.ts';
 import { Checkpoints, type Have } from './checkpoints.ts';
 import { Dealer } from './dealer.ts';
-import { Extent } from './extent.ts';
+import { KnownSize } from './known-size.ts';
 import { OpenSegments } from './open-segments.ts';
 import { type Proof, prove } from './proof.ts';
 import { ReceiveLane } from './receive-lane.ts';
@@ -43,13 +43,13 @@ export class Receiving {
   readonly sink: ChunkSink;
   readonly offer: Offer;
   readonly options: ReceiveOptions;
+  readonly knownSize: KnownSize;
   readonly #dealer: Dealer;
   readonly #lanes = new Set<ReceiveLane>();
   readonly #believed: Believed;
   readonly #wake = new Signal();
   readonly #repeats = new Repeats();
   readonly #openSegments: OpenSegments;
-  readonly extent: Extent;
   readonly #checkpoints: Checkpoints;
   #heldBytes = 0;
   #digest: bigint | undefined;
@@ -61,8 +61,8 @@ export class Receiving {
     this.sink = sink;
     this.offer = offer;
     this.options = options;
-    this.extent = new Extent(offer.chunkBytes, offer.size);
-    this.#checkpoints = new Checkpoints(sink, this.extent, {
+    this.knownSize = new KnownSize(offer.chunkBytes, offer.size);
+    this.#checkpoints = new Checkpoints(sink, this.knownSize, {
       rewindable: offer.rewindable,
       heldBytes: () => this.#heldBytes,
       say: (have) => this.#sayHave(have),
@@ -73,11 +73,11 @@ export class Receiving {
     this.#dealer = new Dealer(held.gaps(0, this.#chunks), options.connections);
     this.#openSegments = new OpenSegments(sink.ledger.openCount);
     this.#believed = new Believed(sink, this.#chunks, offer);
-    for (const { start, end } of held) this.#heldBytes += this.extent.bytesOf(start, end);
+    for (const { start, end } of held) this.#heldBytes += this.knownSize.bytesOf(start, end);
   }
 
   get #chunks(): number {
-    return this.extent.chunks;
+    return this.knownSize.chunks;
   }
 
   get heldBytes(): number {
@@ -190,7 +190,7 @@ export class Receiving {
   }
 
   #hearEnd(lane: ReceiveLane, end: FrameOf<'end'>): void {
-    if (this.extent.endAt(end.size)) {
+    if (this.knownSize.endAt(end.size)) {
       for (const each of this.#lanes) each.dealt.remove(this.#chunks, unbounded);
       this.#dealer.lacking.remove(this.#chunks, unbounded);
     }
@@ -213,7 +213,7 @@ export class Receiving {
       const start = segment * limits.segmentChunks;
       const end = Math.min(start + limits.segmentChunks, this.#chunks);
       for (const held of this.sink.ledger.held.within(start, end)) {
-        this.#heldBytes -= this.extent.bytesOf(held.start, held.end);
+        this.#heldBytes -= this.knownSize.bytesOf(held.start, held.end);
       }
       this.sink.forget(segment);
       this.#dealer.lacking.add(start, end);
@@ -262,7 +262,7 @@ export class Receiving {
     const idle = this.#writes === 0 && this.#dealer.lacking.empty && this.#believed.done;
     return (
       idle &&
-      this.extent.sizeBytes !== undefined &&
+      this.knownSize.sizeBytes !== undefined &&
       [...this.#lanes].every((lane) => lane.isEnded && lane.dealt.empty) &&
       this.sink.ledger.held.hasAll(0, this.#chunks)
     );
@@ -304,7 +304,7 @@ export class Receiving {
   }
 
   async #prove(): Promise<Proof> {
-    const size = this.extent.sizeBytes as number;
+    const size = this.knownSize.sizeBytes as number;
     const told = { digest: this.#digest, sha256: this.#sha256 };
     try {
       return await prove(

@@ -40,6 +40,7 @@ export interface Carrier {
   consumed(bytes: number): void;
   pin(): Block;
   unpin(block: Block): void;
+  /** Requests under way on it, this one among them. */
   readonly openRequests: number;
   /** What all requests together moved. */
   readonly traffic: Traffic;

@@ -1,13 +1,13 @@
 /**
- * How far a file goes that is being received: as was offered or, of a stream, as its chunks and its
- * end show.
+ * What is known of the size of a file that is being received: as was offered or, of a stream, as its
+ * chunks and its end show.
  */
 import { ProtocolError } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { unbounded } from '../protocol/ranges.ts';
 import { chunkCount, chunkLength } from '../protocol/segments.ts';
 
-export class Extent {
+export class KnownSize {
   readonly #chunkBytes: number;
   #sizeBytes: number | undefined;
   /** Of a stream: how far its chunks go, and where one that was short showed its end. */
