@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Entry } from '../../protocol/entry.ts';
 import { FerryError } from '../../protocol/errors.ts';
 import { parentAndName } from '../../protocol/paths.ts';
+import { keepNewSpaceSmall } from '../../transfer/local/new-space.ts';
 import type { EntryEvent, FerryEvent } from '../events.ts';
 import type { Ferry } from '../ferry.ts';
 import { requireRemote } from '../remote.ts';
@@ -93,6 +94,8 @@ async function* listEvents(
   path: string,
   recursive: boolean,
 ): AsyncGenerator<FerryEvent> {
+  // Before the first entry comes: millions of them would let it grow at once.
+  keepNewSpaceSmall();
   const startedAtMs = performance.now();
   const counts = { files: 0, directories: 0, bytes: 0, failed: 0 };
   const failedNames: string[] = [];
