@@ -4,8 +4,10 @@ import {
   constants,
   fchmodSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   renameSync,
+  statfsSync,
   writeSync,
 } from 'node:fs';
 import { type Entry, modeMask, storedFolderMode } from '../../protocol/entry.ts';
@@ -17,10 +19,17 @@ import type { Directory, Folder } from './folder.ts';
 import { deleteFile, makeTries, type Staging } from './staging.ts';
 import { SyncList } from './sync-list.ts';
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
 const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 /** Mode until the content is complete. */
 const ownerOnly = 0o600;
+
+/**
+ * ext4 gives a file its place on the disk when it must, each in a commit of its journal if each is synced.
+ * One that was truncated gets it when it is closed (mount option `auto_da_alloc`, the default), so that
+ * the first sync of a page commits all of it: 10,000 syncs took 0.7 s instead of 2.7.
+ */
+const ext4 = 0xef53;
 
 interface Staged {
   /** Place in the page. */
@@ -42,6 +51,7 @@ export class SmallBatch {
   readonly #changed: SyncList;
   /** Looked up once a batch, and not at all for one of folders. */
   #stagingDirectory: Directory | undefined;
+  readonly #placedOnClose: boolean;
 
   constructor(
     folder: Folder,
@@ -57,6 +67,7 @@ export class SmallBatch {
     this.#entries = entries;
     this.#failures = entries.map(() => undefined);
     this.#changed = new SyncList(folder, durable);
+    this.#placedOnClose = durable && statfsSync(folder.root.base).type === ext4;
   }
 
   /** Gives what went wrong with each entry, undefined where nothing did. */
@@ -100,20 +111,27 @@ export class SmallBatch {
 
   #stage(index: number, entry: Entry, bytes: Uint8Array): Staged {
     const { at, fd } = this.#open();
+    let synced = this.#durable ? fd : undefined;
     try {
+      if (this.#placedOnClose) {
+        ftruncateSync(fd);
+        // Open before the other is closed: what the disk fails at is told to those that have the file
+        // open. And before its mode may forbid it.
+        synced = openSync(at, O_RDONLY | O_NOFOLLOW);
+      }
       let done = 0;
       while (done < bytes.byteLength) done += writeSync(fd, bytes, done);
       fchmodSync(fd, entry.mode & modeMask);
       setModified(fd, entry.mtimeNs);
     } catch (error) {
       closeSync(fd);
+      if (synced !== undefined && synced !== fd) closeSync(synced);
       deleteFile(at);
       throw error;
     }
-    if (this.#durable) return { index, at, fd };
     // A page of open files is slower to write than files that are closed at once.
-    closeSync(fd);
-    return { index, at, fd: undefined };
+    if (synced !== fd) closeSync(fd);
+    return { index, at, fd: synced };
   }
 
   /** Opens a new file in staging. */

@@ -5,6 +5,7 @@
 import './helpers/recording.ts';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import test, { type ExecutionContext } from 'ava';
 import { checksum } from '../../../protocol/checksum.ts';
 import { openLocalStorage } from '../../../transfer/local/local-storage.ts';
@@ -27,6 +28,8 @@ type Content = Buffer | 'folder' | undefined;
 type Look = (path: string) => Content;
 
 interface History {
+  /** Where it is recorded: file systems are not all synced in the same way. */
+  readonly place?: string;
   /** Before it begins, all of it on the disk. */
   readonly prepare?: (root: string) => Promise<void>;
   /** What is recorded; calls `told` for each thing that is acknowledged. */
@@ -60,12 +63,12 @@ function shows(look: Look, path: string, ...allowed: Content[]): string | undefi
   return `${path} shows ${what} that it must not`;
 }
 
-function temporary(): string {
-  return mkdtempSync(`${quickFolder}/chunkferry-`);
+function temporary(place: string = quickFolder): string {
+  return mkdtempSync(`${place}/chunkferry-`);
 }
 
 async function record(history: History, durability: 'fsync' | 'none'): Promise<Recording> {
-  const root = temporary();
+  const root = temporary(history.place);
   try {
     await history.prepare?.(root);
     const recording = Recording.begin(root);
@@ -312,6 +315,7 @@ const histories: Readonly<Record<string, History>> = {
   'an upload that replaces': uploadOf('file', oldContent),
   'a resumed upload': resumed,
   'a page of small files': page,
+  'a page of small files on a disk': { ...page, place: tmpdir() },
   'the move of a file': moveFile,
   'the move of a folder': moveFolder,
   'mkdir and remove': folders,
