@@ -24,13 +24,13 @@ function treeContestant(
   target: string,
   run: Contestant['run'],
 ): Contestant {
-  let isThere = false;
+  let runs = 0;
   return {
     name,
     async reset() {
-      if (!again) await place.remove(target);
-      else if (!isThere) await run();
-      isThere = true;
+      if (again && runs === 0) await run();
+      if (!again && runs > 0) await place.putAside(target);
+      runs += 1;
     },
     run,
     check: () => checkTree(place, target),
