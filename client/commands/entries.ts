@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import type { Entry } from '../../protocol/entry.ts';
 import { FerryError } from '../../protocol/errors.ts';
 import { parentAndName } from '../../protocol/paths.ts';
-import { keepNewSpaceSmall } from '../../transfer/local/new-space.ts';
 import type { EntryEvent, FerryEvent } from '../events.ts';
 import type { Ferry } from '../ferry.ts';
 import { requireRemote } from '../remote.ts';
@@ -87,6 +86,8 @@ export function addStat(program: Command, shell: Shell, outcome: Outcome): void 
 
 /** Sorted in memory up to here; a longer listing comes as the daemon tells it. */
 const sortedEntries = 100_000;
+/** After so many, more are likely to come: millions would let the room for new objects grow at once. */
+const manyEntries = 1_000;
 const failedNamesShown = 100;
 
 async function* listEvents(
@@ -94,8 +95,6 @@ async function* listEvents(
   path: string,
   recursive: boolean,
 ): AsyncGenerator<FerryEvent> {
-  // Before the first entry comes: millions of them would let it grow at once.
-  keepNewSpaceSmall();
   const startedAtMs = performance.now();
   const counts = { files: 0, directories: 0, bytes: 0, failed: 0 };
   const failedNames: string[] = [];
@@ -129,12 +128,18 @@ async function* entriesOf(ferry: Ferry, path: string, recursive: boolean): Async
   }
 }
 
+/** A short listing needs no part of V8 for it. */
+async function keepNewSpaceSmall(): Promise<void> {
+  (await import('../../transfer/local/new-space.ts')).keepNewSpaceSmall();
+}
+
 async function* sorted(entries: AsyncIterable<Entry>): AsyncGenerator<Entry> {
   const held: Entry[] = [];
   let isLong = false;
   for await (const entry of entries) {
     if (isLong) yield entry;
     else held.push(entry);
+    if (held.length === manyEntries) await keepNewSpaceSmall();
     if (held.length < sortedEntries) continue;
     isLong = true;
     yield* held.splice(0);

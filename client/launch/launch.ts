@@ -1,20 +1,13 @@
 #!/usr/bin/env node
 /**
  * Starts the bundled program: loads its scripts as Node would, but compiled ahead. To compile them
- * takes longer than most of what the program does.
+ * takes longer than most of what the program does. Node loads this one: it shares no script with them.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setEngine } from './engine.ts';
 import { cacheOf, compileScript } from './script.ts';
-
-/**
- * All that a command needs is loaded by then. With other settings V8 would refuse what was compiled
- * ahead, of Node's own modules, too; of what is loaded later, that is no loss.
- */
-const loadingMs = 150;
 
 interface Module {
   exports: unknown;
@@ -48,4 +41,3 @@ function readCache(file: string): Buffer | undefined {
 }
 
 loadModule('./main.js');
-setTimeout(setEngine, loadingMs).unref();

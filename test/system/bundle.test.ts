@@ -115,6 +115,16 @@ for (const [what, change] of Object.entries(changes)) {
   });
 }
 
+test('Node loads no script of the bundle by itself but the launcher', async (t) => {
+  const code = await readFile(await installedFerry(), 'utf8');
+  const loaded = [...code.matchAll(/require\("([^"]+)"\)/g)].map(([, name]) => name);
+  t.not(loaded.length, 0);
+  t.deepEqual(
+    loaded.filter((name) => name?.startsWith('.')),
+    [],
+  );
+});
+
 test('Node takes the compiled scripts that the build made', async (t) => {
   const { cacheOf, compileScript } = await import('../../client/launch/script.ts');
   const folder = dirname(await installedFerry());

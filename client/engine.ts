@@ -1,6 +1,6 @@
 /** How V8 is set for the client once it is at work. */
 import { setFlagsFromString } from 'node:v8';
-import { keepNewSpaceSmall } from '../../transfer/local/new-space.ts';
+import { keepNewSpaceSmall } from '../transfer/local/new-space.ts';
 
 /**
  * Bytes of a function's code that run before it is a candidate for being optimised, by default 66 KiB.
