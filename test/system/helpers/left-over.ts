@@ -4,8 +4,11 @@
  */
 import { writeSync } from 'node:fs';
 
-/** Its own output and the signals it listens to. */
-const usual: ReadonlySet<string> = new Set(['PipeWrap', 'TTYWrap', 'SignalWrap']);
+/**
+ * Its own output and the signals it listens to. An immediate lasts for one turn, whoever set it: Node lets
+ * go of the session of a TLS socket in one, right after it told that the socket is closed.
+ */
+const usual: ReadonlySet<string> = new Set(['PipeWrap', 'TTYWrap', 'SignalWrap', 'Immediate']);
 const stderr = 2;
 
 process.on('exit', (code) => {
