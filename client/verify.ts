@@ -7,6 +7,9 @@ import { limits } from '../protocol/limits.ts';
 import { joinPath, shown } from '../protocol/paths.ts';
 import { chunkCount, Ledger } from '../protocol/segments.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
+import { isSmall } from '../transfer/page.ts';
+import { pageDigestsFeature, smallDigest } from '../transfer/page-digest.ts';
+import { type PageMemory, withPageMemory } from '../transfer/page-memory.ts';
 import { SourceChecksums } from '../transfer/source-checksums.ts';
 import type { ChunkSource, Storage } from '../transfer/storage.ts';
 import { ask, checksums, list } from './ask.ts';
@@ -15,11 +18,23 @@ import type { DifferenceEvent } from './events.ts';
 import { FirstFailure } from './first-failure.ts';
 import { checkHeld, entriesHeld } from './held-entries.ts';
 import { Limiter } from './limiter.ts';
+import { Paging } from './paging.ts';
 import { walk } from './walk.ts';
 
 /** Files compared at once: enough to hide round trips, few enough for one disk. */
 const filesAtOnce = 16;
 const segmentsShown = 100;
+
+/** Two folders that are compared. */
+interface Folders {
+  readonly storage: Storage;
+  /** The remote one's path. */
+  readonly remote: string;
+  /** Small files that will be asked about together; undefined where the daemon can't. */
+  readonly paging: Paging | undefined;
+  /** Pages of them that are under way. */
+  readonly pages: Limiter;
+}
 
 export class Verification {
   readonly #context: Context;
@@ -79,16 +94,21 @@ export class Verification {
       for (const entry of entries) theirs.set(entry.path, entry);
       checkHeld(theirs.size, this.#mostEntries, 'compare its folders by themselves');
     }
+    const { features, limits: agreed } = session.agreed;
+    const paging = features.includes(pageDigestsFeature) ? new Paging() : undefined;
+    const folders = { storage, remote, paging, pages: new Limiter(agreed.pages) };
     const onSkipped = (name: string): void =>
       job.emit({ type: 'warning', message: 'Not compared: neither file nor folder.', path: name });
     for await (const entries of walk(storage, { ...options, onSkipped })) {
       for (const entry of entries) {
         const other = theirs.get(entry.path);
         theirs.delete(entry.path);
-        await this.#compareEntry(storage, entry, remote, other);
+        await this.#compareEntry(folders, entry, other);
       }
       this.#failure.throwIfAny();
     }
+    await this.#comparePage(folders, paging?.take());
+    await folders.pages.idle();
     await this.#files.idle();
     this.#failure.throwIfAny();
     for (const { path: name, kind } of theirs.values()) {
@@ -97,12 +117,7 @@ export class Verification {
     }
   }
 
-  async #compareEntry(
-    storage: Storage,
-    entry: Entry,
-    remote: string,
-    other: Entry | undefined,
-  ): Promise<void> {
+  async #compareEntry(folders: Folders, entry: Entry, other: Entry | undefined): Promise<void> {
     const { job } = this.#context;
     if (entry.kind === 'unreadable') {
       const message = 'It cannot be read, or its name is not UTF-8.';
@@ -113,12 +128,61 @@ export class Verification {
       this.#differ(entry.path, 'kind');
     } else if (entry.kind === 'directory') {
       job.directories += 1;
-    } else {
-      const path = joinPath(remote, entry.path);
-      await this.#files.start(() =>
-        this.#failure.guard(() => this.#compareFile(storage, entry, entry.path, path, other)),
-      );
+    } else if (this.#hasSameSize(entry, entry.path, other)) {
+      if (folders.paging !== undefined && isSmall(entry))
+        await this.#comparePage(folders, folders.paging.add(entry));
+      else await this.#compareAlone(folders, entry);
     }
+  }
+
+  /** Starts to compare small files in one round trip. */
+  async #comparePage(folders: Folders, page: readonly Entry[] | undefined): Promise<void> {
+    if (page === undefined) return;
+    await folders.pages.start(() =>
+      this.#failure.guard(async () => {
+        const left = await withPageMemory((memory) => this.#compareSmall(folders, page, memory));
+        for (const entry of left) await this.#compareAlone(folders, entry);
+      }),
+    );
+  }
+
+  async #compareAlone({ storage, remote }: Folders, entry: Entry): Promise<void> {
+    const path = joinPath(remote, entry.path);
+    await this.#files.start(() =>
+      this.#failure.guard(() => this.#compareContent(storage, entry.path, path, entry)),
+    );
+  }
+
+  /** Compares what both sides can read; gives the others, each to be asked about by itself. */
+  async #compareSmall(
+    { storage, remote }: Folders,
+    page: readonly Entry[],
+    memory: PageMemory,
+  ): Promise<readonly Entry[]> {
+    const { session, job } = this.#context;
+    const paths = page.map(({ path }) => path);
+    const question = { type: 'verify', request: 0, base: remote, paths } as const;
+    const [ours, { digests }] = await Promise.all([
+      storage.readSmall('', paths, memory),
+      ask(session, question, 'digests').catch(noDigests(page)),
+    ]);
+    if (digests.length !== page.length) {
+      throw new TransferError('protocol', 'The daemon gives digests that nobody asked for.');
+    }
+    const left: Entry[] = [];
+    for (const [i, entry] of page.entries()) {
+      const [mine, theirs] = [ours[i], digests[i]];
+      if (mine === undefined || mine instanceof TransferError || theirs === undefined) {
+        left.push(entry);
+        continue;
+      }
+      job.bytes += entry.size;
+      if (smallDigest(mine.content) !== theirs) this.#differ(entry.path, 'content', [0]);
+      else job.finished({ path: entry.path, outcome: 'unchanged', bytes: entry.size });
+    }
+    session.progressed();
+    job.working('verifying');
+    return left;
   }
 
   async #compareFile(
@@ -128,15 +192,27 @@ export class Verification {
     remote: string,
     other: Entry,
   ): Promise<void> {
+    if (this.#hasSameSize(entry, name, other))
+      await this.#compareContent(storage, name, remote, entry);
+  }
+
+  #hasSameSize(entry: Entry, name: string, other: Entry): boolean {
     const { job } = this.#context;
     job.totalFiles += 1;
     if (job.totalBytes !== null) job.totalBytes += entry.size;
-    if (entry.size !== other.size) {
-      this.#differ(name, 'size');
-      return;
-    }
+    if (entry.size !== other.size) this.#differ(name, 'size');
+    return entry.size === other.size;
+  }
+
+  async #compareContent(
+    storage: Storage,
+    name: string,
+    remote: string,
+    entry: Entry,
+  ): Promise<void> {
+    const { job } = this.#context;
     try {
-      const source = await storage.openSource(this.#localPath(entry, name));
+      const source = await storage.openSource(name);
       try {
         const different = await this.#differentSegments(source, remote);
         if (different.length > 0) this.#differ(name, 'content', different);
@@ -148,11 +224,6 @@ export class Verification {
       if (!(error instanceof TransferError)) throw error;
       job.fileFailed(name, entry.size, error);
     }
-  }
-
-  /** `stat` of one named file gives an entry whose path is that file itself. */
-  #localPath(entry: Entry, name: string): string {
-    return entry.path === '' ? name : entry.path;
   }
 
   async #differentSegments(source: ChunkSource, remote: string): Promise<number[]> {
@@ -178,4 +249,12 @@ export class Verification {
       return different;
     });
   }
+}
+
+/** Why a page was refused as a whole is heard when its files are asked about one by one. */
+function noDigests(page: readonly Entry[]) {
+  return (error: unknown): { readonly digests: readonly undefined[] } => {
+    if (error instanceof TransferError) return { digests: page.map(() => undefined) };
+    throw error;
+  };
 }

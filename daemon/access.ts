@@ -40,6 +40,7 @@ export class Access {
         this.#refuseOutside(this.#reach.includes(frame.path));
         return;
       case 'fetch':
+      case 'verify':
         this.#need('read');
         if (this.#reach.isEverything) return; // Nothing is outside; each path is answered for itself.
         for (const path of frame.paths) {

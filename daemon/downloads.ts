@@ -7,6 +7,8 @@ import type { FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { chunkCount, Ledger } from '../protocol/segments.ts';
 import { transferLimits } from '../transfer/limits.ts';
+import { isSmall } from '../transfer/page.ts';
+import { smallDigest } from '../transfer/page-digest.ts';
 import { withPageMemory } from '../transfer/page-memory.ts';
 import type { Request } from '../transfer/request.ts';
 import { Sending } from '../transfer/send.ts';
@@ -110,6 +112,25 @@ export class Downloads {
     return { path: base, result: 'sent', bytes, files: files.length };
   }
 
+  /** Digests of small files, of a page at a time. */
+  async sendDigests(
+    request: Request,
+    { base, paths }: FrameOf<'verify'>,
+    allowance: Allowance,
+  ): Promise<Summary> {
+    const berth = await allowance.room(request, limits.pageContentBytes);
+    try {
+      if (request.over) return { path: base, result: 'cancelled', bytes: 0 };
+      const digests = await withPageMemory(async (memory) =>
+        (await this.#shares.readSmall(base, paths, memory)).map(digestOf),
+      );
+      request.say({ type: 'digests', request: request.id, digests });
+      return { path: base, result: 'compared', bytes: 0, files: paths.length };
+    } finally {
+      berth.leave();
+    }
+  }
+
   async sendChecksums(
     request: Request,
     asked: FrameOf<'checksums'>,
@@ -152,6 +173,12 @@ export class Downloads {
 /** Lets content pass as the token may move it; a peer that waits for its rate hears why. */
 function passing(request: Request, allowance: Allowance): (bytes: number) => Promise<void> {
   return (bytes) => whileWorking(() => [request], 'waiting', allowance.pass(bytes));
+}
+
+/** Undefined for what its client has to ask about by itself. */
+function digestOf(file: SmallFile | TransferError): bigint | undefined {
+  const isKnown = !(file instanceof TransferError) && isSmall(file.entry);
+  return isKnown ? smallDigest(file.content) : undefined;
 }
 
 /**

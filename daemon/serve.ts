@@ -38,10 +38,14 @@ const transferring: ReadonlySet<string> = new Set([
   'offers',
   'download',
   'fetch',
+  'verify',
   'checksums',
   'list',
   'bench',
 ]);
+
+/** Requests that only ask, so that their outcome is of little interest. */
+const questions: ReadonlySet<string> = new Set(['list', 'stat', 'checksums', 'verify']);
 
 export class Service {
   /** Where what happens is counted. */
@@ -192,6 +196,8 @@ export class Service {
         return await this.#downloads.sendFile(request, frame, this.#allowances.of(grant));
       case 'fetch':
         return await this.#downloads.sendPage(request, frame, this.#allowances.of(grant));
+      case 'verify':
+        return await this.#downloads.sendDigests(request, frame, this.#allowances.of(grant));
       case 'offer':
         return await this.#uploads.receiveFile(request, frame, grant);
       case 'offers':
@@ -270,7 +276,7 @@ function isQuestion(frame: ControlFrame): boolean {
   const { type } = frame;
   // A single chunk only asks how long it takes.
   if (type === 'bench') return frame.size === frame.chunkBytes;
-  return type === 'list' || type === 'stat' || type === 'checksums';
+  return questions.has(type);
 }
 
 /** Splits a batch so that each part fits a frame. */

@@ -37,6 +37,7 @@ export const states = [
   'measuring',
   'fetching',
   'fetchingPage',
+  'verifyingPage',
   'offered',
   'moving',
   'ended',
@@ -73,6 +74,7 @@ export const rules: Readonly<Record<State, Rules>> = {
       checksums: 'checking',
       download: 'fetching',
       fetch: 'fetchingPage',
+      verify: 'verifyingPage',
       'bench.send': 'fetching',
       'bench.hash': 'measuring',
     },
@@ -100,6 +102,10 @@ export const rules: Readonly<Record<State, Rules>> = {
       working: 'fetchingPage',
       error: 'closed',
     },
+  },
+  verifyingPage: {
+    ...asking,
+    sender: { digests: 'closed', working: 'verifyingPage', error: 'closed' },
   },
   offered: {
     sender: {
@@ -230,6 +236,7 @@ export const rules: Readonly<Record<State, Rules>> = {
       'entries.last': 'closed',
       entry: 'closed',
       done: 'closed',
+      digests: 'closed',
       offer: 'receiverLeft',
       offers: 'receiverLeft',
       'offers.eager': 'receiverLeft',

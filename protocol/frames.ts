@@ -47,6 +47,8 @@ const table = {
   offers: pages.offers,
   answers: pages.answers,
   results: pages.results,
+  verify: pages.verify,
+  digests: pages.digests,
   bench: bench.bench,
   benchReport: bench.benchReport,
 } as const;

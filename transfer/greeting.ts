@@ -16,6 +16,7 @@ import {
   type Preamble,
   preambleBytes,
 } from '../protocol/preamble.ts';
+import { pageDigestsFeature } from './page-digest.ts';
 import { version } from './version.ts';
 import { zeroChunksFeature } from './zeros.ts';
 
@@ -84,7 +85,7 @@ export function agreeLimits(ours: ToldLimits, theirs: ToldLimits): ToldLimits {
 }
 
 /** Optional features. */
-const features: readonly string[] = ['bench', zeroChunksFeature];
+const features: readonly string[] = ['bench', zeroChunksFeature, pageDigestsFeature];
 
 /** Our side's hello, for the run of the program that `session` names. */
 export function newHello(session: Uint8Array, told: Partial<ToldLimits> = {}): Hello {

@@ -5,7 +5,7 @@ import type { ToldLimits } from '../protocol/frames/connection.ts';
 import type { ControlFrame, Frame } from '../protocol/frames.ts';
 import { type Carrier, Request } from './request.ts';
 
-const pageOpeners: ReadonlySet<string> = new Set(['offers', 'fetch']);
+const pageOpeners: ReadonlySet<string> = new Set(['offers', 'fetch', 'verify']);
 
 export class OpenRequests {
   readonly #carrier: Carrier;

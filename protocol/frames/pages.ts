@@ -58,6 +58,35 @@ export const offers: Codec<Offers> = {
   },
 };
 
+/** Asks for the digests of small files by their paths below `base`; the daemon answers with `digests`. */
+export interface Verify {
+  readonly base: string;
+  readonly paths: readonly string[];
+}
+
+export const verify: Codec<Verify> = { ...fetch, code: 0x34 };
+
+/**
+ * One digest (XXH64, unsigned 64 bits) for each path of a `verify`, in order; undefined for what is no
+ * file of at most 64 KiB, cannot be read, or found no room in the page.
+ */
+export const digests: Codec<{ readonly digests: readonly (bigint | undefined)[] }> = {
+  code: 0x35,
+  scope: 'request',
+  encode(writer, body) {
+    writer.u16(body.digests.length);
+    for (const digest of body.digests) {
+      writer.flag(digest !== undefined);
+      if (digest !== undefined) writer.u64(digest);
+    }
+  },
+  decode(reader) {
+    const count = reader.count(limits.pageFiles);
+    const read = (): bigint | undefined => (reader.flag() ? reader.u64() : undefined);
+    return { digests: Array.from({ length: count }, read) };
+  },
+};
+
 export const answerNames = ['want', 'unchanged', 'skipped', 'refused'] as const;
 /** `refused`: `results` will say why. */
 export type Answer = (typeof answerNames)[number];

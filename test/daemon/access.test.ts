@@ -96,6 +96,12 @@ const fetchOf = (base: string, ...paths: string[]): ControlFrame => ({
   base,
   paths,
 });
+const verifyOf = (base: string, ...paths: string[]): ControlFrame => ({
+  type: 'verify',
+  request: 0,
+  base,
+  paths,
+});
 const downloadOf = (path: string): ControlFrame => ({
   type: 'download',
   request: 0,
@@ -130,6 +136,7 @@ test('each scope allows its requests and no other', async (t) => {
     ['checksums', sumsOf(plan), ['read']],
     ['download', downloadOf(plan), ['read']],
     ['fetch', fetchOf('work', 'in/box/plan'), ['read']],
+    ['verify', verifyOf('work', 'in/box/plan'), ['read']],
     ['offer', offer, ['write']],
     ['mkdir', mkdirOf('work/new'), ['write']],
     ['rename', renameOf('work/in/secret', 'work/in/moved'), ['write']],
@@ -192,6 +199,8 @@ test('a step outside of the prefix is refused, whether something is there or not
       removeOf(path),
       fetchOf('', path),
       fetchOf('work/in/box', 'p', '../b'),
+      verifyOf('', path),
+      verifyOf('work/in/box', 'p', '../b'),
     );
     frames.push(renameOf(path, 'work/in/box/x'), renameOf('work/in/box/plan', path));
     for (const frame of frames) {
@@ -266,6 +275,7 @@ test('listings show only what the token reaches, and the way there', async (t) =
   const here = new MemoryStorage();
   await downloadPage(listener, here, ['music/a/song'], { base: '' });
   t.is(await asked(listener, fetchOf('', 'music/a/song', 'work/in/secret')), 'permission');
+  t.is(await asked(listener, verifyOf('', 'music/a/song', 'work/in/secret')), 'permission');
   listener.close();
   const nowhere = as({ prefix: 'work/none' });
   t.deepEqual(await listed(nowhere, '', true), []);

@@ -12,7 +12,7 @@ import {
 } from '../../protocol/frames.ts';
 import { headerBytes } from '../../protocol/header.ts';
 import { limits } from '../../protocol/limits.ts';
-import { chunkChecksums } from '../../protocol/segments.ts';
+import { chunkChecksums, Ledger } from '../../protocol/segments.ts';
 import type { Connection } from '../../transfer/connection.ts';
 import { MemoryStorage } from '../../transfer/memory-storage.ts';
 import { join, newId, newSession, rawClient, TestDaemon } from '../transfer/helpers/ends.ts';
@@ -151,6 +151,25 @@ test('a listing nobody reads stops at the window, and goes on when there is cred
   }
   t.is(names, files.length + 3);
   connection.close();
+});
+
+test('digests of small files, a page at a time, and nothing for what is none', async (t) => {
+  const { client, storage } = connected();
+  const sizes = [0, 1, 9_000, limits.fileChunkBytes, limits.fileChunkBytes + 1];
+  for (const size of sizes) await store(storage, `folder/${size}`, contentOf(size));
+  const paths = ['missing', ...sizes.map(String), '../folder/1', ''];
+  const question = { type: 'verify', request: 0, base: 'folder', paths } as const;
+  const { digests } = await answerOf(client.open(question), 'digests');
+  const digestOfSize = (size: number): bigint | undefined => {
+    if (size > limits.fileChunkBytes) return undefined;
+    const ledger = new Ledger();
+    for (const [i, sum] of [...chunkChecksums(contentOf(size), limits.fileChunkBytes)].entries()) {
+      ledger.add(i, sum);
+    }
+    return ledger.digest(size, limits.fileChunkBytes);
+  };
+  t.deepEqual(digests, [undefined, ...sizes.map(digestOfSize), undefined, undefined]);
+  client.close();
 });
 
 test('checksums of chunks and segments, in pages, within what there is', async (t) => {
@@ -615,5 +634,11 @@ test('a frame that opens no request in a daemon, and limits of one page', async 
   peer.say({ type: 'fetch', request: 1, base: '', paths });
   const { entries } = await peer.next('offers');
   t.true(entries.every(({ kind }) => kind === 'unreadable'));
+  peer.say({ type: 'verify', request: 2, base: '', paths });
+  const { digests } = await peer.next('digests');
+  t.deepEqual(
+    digests,
+    paths.map(() => undefined),
+  );
   peer.stream.destroy();
 });

@@ -33,6 +33,8 @@ const requests: Readonly<Record<string, readonly [FrameName, (path: bodies.Path)
     'offer',
     (path) => bodies.offer({ path, size: 1, policy: bodies.policy({ fresh: 1, delta: 1 }) }),
   ],
+  'verify base': ['verify', (path) => bodies.verify(path, ['x'])],
+  'verify path': ['verify', (path) => bodies.verify('', [path])],
   'fetch base': ['fetch', (path) => bodies.fetch(path, ['x'])],
   'fetch path': ['fetch', (path) => bodies.fetch('', [path])],
   'offers base': ['offers', (path) => bodies.offers(path, [{ path: 'x', size: 1 }])],
@@ -62,6 +64,7 @@ async function told(peer: Peer, name: FrameName, body: Buffer): Promise<number |
     'want',
     'answers',
     'offers',
+    'digests',
   ] as const;
   const heard = await peer.next(ends, request);
   if (heard.name === 'error') return bodies.readError(heard).code;
@@ -74,6 +77,8 @@ async function told(peer: Peer, name: FrameName, body: Buffer): Promise<number |
     peer.say('end', request, bodies.end(0, 0));
     return bodies.readResults(await peer.next('results', request))[0]?.failure ?? 'no failure';
   }
+  // The first place of its page, with nothing in it.
+  if (heard.name === 'digests') return heard.payload.readUInt8(2) === 0 ? 'no digest' : 'a digest';
   if (heard.name === 'offers') {
     const cursor = new Cursor(heard.payload);
     cursor.take(16);
@@ -86,6 +91,11 @@ async function told(peer: Peer, name: FrameName, body: Buffer): Promise<number |
   }
   return heard.name as string;
 }
+
+const inPages: Readonly<Record<string, string>> = {
+  'fetch path': 'unreadable',
+  'verify path': 'no digest',
+};
 
 const longest = 'c'.repeat(255);
 const rules: Readonly<Record<string, bodies.Path>> = {
@@ -118,8 +128,8 @@ test.serial('paths that break a rule are refused in every request, never normali
       const peer = await ground.peer();
       for (const [rule, path] of cases) {
         const answer = await told(peer, name, body(path));
-        // An entry of a fetched page can only be told to be unreadable.
-        const right = what === 'fetch path' ? 'unreadable' : failures.badPath;
+        // A place of a page can only be told to be nothing that is there to read.
+        const right = inPages[what] ?? failures.badPath;
         t.is(answer, right, `${what}: ${rule}`);
       }
       t.true(await peer.isServed());
@@ -244,7 +254,7 @@ test.serial('planted links are never followed out, special files never opened', 
       for (const [what, [name, body]] of Object.entries(requests)) {
         for (const path of ['out/secret', 'out/new', 'inside/up/secret', 'loop/x', 'plain/x']) {
           const answer = await told(peer, name, body(path));
-          const isNo = answer === 'unreadable' || typeof answer === 'number';
+          const isNo = typeof answer === 'number' || Object.values(inPages).includes(answer);
           t.true(isNo, `${what}: ${path} ${answer}`);
         }
       }
@@ -257,6 +267,7 @@ test.serial('planted links are never followed out, special files never opened', 
           t.is(typeof (await told(peer, name, body)), 'number', `${name} ${path}`);
         }
         t.is(await told(peer, 'fetch', bodies.fetch('', [path])), 'unreadable', path);
+        t.is(await told(peer, 'verify', bodies.verify('', [path])), 'no digest', path);
         t.is(await told(peer, 'stat', bodies.stat(path)), 'entry', path);
       }
       // A link at the target is replaced, what it points to stays; so is a removed one.

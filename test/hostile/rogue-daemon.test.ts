@@ -131,6 +131,23 @@ for (const [what, fetch] of Object.entries(pages)) {
   });
 }
 
+for (const [what, count] of [
+  ['none', 0],
+  ['one more', 2],
+] as const) {
+  test.serial(`digests that nobody asked for, ${what}: exit 7`, async (t) => {
+    const answers = {
+      stat: isFolder,
+      list: lists({ path: 'x', size: 7 }),
+      verify: say('digests', bodies.digests(count)),
+    };
+    await mkdir(visitor.target());
+    await writeFile(visitor.target('x'), content);
+    const verify = (url: (path?: string) => string) => ['verify', visitor.target(), url('folder')];
+    t.is((await visitor.visits(t, answers, verify)).code, 7);
+  });
+}
+
 /** A file of 7 bytes, and what the daemon does with it: the exit code. */
 const files: Readonly<Record<string, readonly [number, Answers]>> = {
   'another file than asked for': [7, { download: offers(content, { path: 'other' }) }],

@@ -37,6 +37,7 @@ const requests = (
   ['read', 'list', bodies.listing(path)],
   ['read', 'stat', bodies.stat(path)],
   ['read', 'checksums', bodies.checksums(`${path}/file`)],
+  ['read', 'verify', bodies.verify(path, ['file'])],
   ['read', 'download', bodies.download(`${path}/file`)],
   ['write', 'mkdir', bodies.mkdir(`${path}/made`)],
   ['write', 'offer', bodies.offer({ path: `${path}/new`, size: 5 })],
@@ -54,7 +55,7 @@ test.serial('a token does what it allows, and no step more', async (t) => {
     for (const [needs, name, body] of requests('inside')) {
       const request = peer.open(name, body);
       if (needs === 'read') {
-        await peer.next(['entries', 'entry', 'sums', 'offer'], request);
+        await peer.next(['entries', 'entry', 'sums', 'digests', 'offer'], request);
         if (name === 'download') peer.say('cancel', request);
         continue;
       }

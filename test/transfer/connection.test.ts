@@ -356,15 +356,15 @@ test('as many pages as were told may be open, one more is an error', async (t) =
     daemonOptions: { onRequest: () => undefined },
   });
   peer.greet();
-  const fetch = (request: number): ControlFrame => ({
-    type: 'fetch',
+  const page = (type: 'fetch' | 'verify', request: number): ControlFrame => ({
+    type,
     request,
     base: '',
     paths: [],
   });
-  peer.say(fetch(1), stat(2), fetch(3), stat(4));
+  peer.say(page('fetch', 1), stat(2), page('verify', 3), stat(4));
   await until(() => connection.openRequests === 4);
-  peer.say(fetch(5));
+  peer.say(page('verify', 5));
   t.is((await connection.closed)?.failure, 'protocol');
 });
 

@@ -111,6 +111,9 @@ export const checksums = (
 export const download = (path: Path, sha256 = 0): Buffer => cat(text(path), u8(sha256));
 export const fetch = (base: Path, paths: readonly Path[]): Buffer =>
   cat(text(base), list(paths.map(text)));
+export const verify = (base: Path, paths: readonly Path[]): Buffer => fetch(base, paths);
+/** No digest at all. */
+export const digests = (count = 0): Buffer => list(Array.from({ length: count }, () => u8(0)));
 
 export const offers = (
   base: Path,

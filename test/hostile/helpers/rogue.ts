@@ -36,7 +36,7 @@ class Rogue {
   }
 
   async #serve(guest: Peer, answers: Answers): Promise<void> {
-    await guest.answerGreeting();
+    await guest.answerGreeting({ features: ['page-digests'] });
     for (;;) {
       const heard = await guest.nextRequestFrame();
       if (heard === undefined) return;

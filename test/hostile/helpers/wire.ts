@@ -84,6 +84,8 @@ export const codes = {
   offers: 0x31,
   answers: 0x32,
   results: 0x33,
+  verify: 0x34,
+  digests: 0x35,
 } as const;
 export type FrameName = keyof typeof codes;
 

@@ -156,6 +156,8 @@ const bodies: Bodies = {
       maxLength: limits.pageFiles,
     }),
   }),
+  verify: fc.record({ base: path, paths: fc.array(text(20), { maxLength: limits.pageFiles }) }),
+  digests: fc.record({ digests: fc.array(optional(u64), { maxLength: limits.pageFiles }) }),
   bench: fc.record({
     part: fc.constantFrom(...benchParts),
     store: fc.constantFrom(...benchStores),

@@ -14,6 +14,30 @@ const windowNs = 10_000;
 
 export const pageGoldens: Golden[] = [
   golden(
+    'verify',
+    'verify: two small files below a folder',
+    0x34,
+    { type: 'verify', request: 8, base: 'share/photos', paths: ['a', 'sub/b'] },
+    (payload) =>
+      payload
+        .text('base', 'share/photos')
+        .u16('paths.count', 2)
+        .text('paths', 'a')
+        .text('paths', 'sub/b'),
+  ),
+  golden(
+    'digests',
+    'digests: of `hello`, and of what is no small file',
+    0x35,
+    { type: 'digests', request: 8, digests: [0x7360_b2bc_52bf_7b69n, undefined] },
+    (payload) =>
+      payload
+        .u16('digests.count', 2)
+        .u8('digests.present', 1)
+        .u64('digests', 0x7360_b2bc_52bf_7b69n)
+        .u8('digests.present', 0),
+  ),
+  golden(
     'fetch',
     'fetch: two small files below a folder',
     0x30,

@@ -38,6 +38,8 @@ const types = {
   offers: 0x31,
   answers: 0x32,
   results: 0x33,
+  verify: 0x34,
+  digests: 0x35,
   bench: 0x40,
   benchReport: 0x41,
 } as const;
@@ -226,6 +228,12 @@ const counts: Malformed[] = [
   ),
   malformed('count-paths', '257 paths announced', 'fetch', (p) =>
     p.text('base', '').u16('paths.count', 257),
+  ),
+  malformed('count-verified', '257 paths announced', 'verify', (p) =>
+    p.text('base', '').u16('paths.count', 257),
+  ),
+  malformed('count-digests', '257 digests announced', 'digests', (p) =>
+    p.u16('digests.count', 257),
   ),
   malformed('count-page', '257 entries announced', 'offers', (p) =>
     policy(p.raw('operation', id(0)).text('base', ''), plainPolicy)
