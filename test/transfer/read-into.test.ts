@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import test from 'ava';
+import fc from 'fast-check';
 import { generate } from 'selfsigned';
 import { InputBuffer } from '../../transfer/input-buffer.ts';
 import { transferLimits } from '../../transfer/limits.ts';
@@ -30,11 +31,18 @@ function echoOn(socket: net.Socket): void {
   socket.on('error', () => socket.destroy());
 }
 
-async function echo(port: number, sent: Buffer): Promise<Buffer> {
+/** Sends it in pieces of these lengths, the rest at once, and gives what comes back. */
+async function echo(port: number, sent: Buffer, cuts: readonly number[] = []): Promise<Buffer> {
   const socket = net.connect(port, '127.0.0.1');
+  socket.setNoDelay();
   const parts: Buffer[] = [];
   let bytes = 0;
-  socket.write(sent);
+  let at = 0;
+  for (const length of cuts) {
+    socket.write(sent.subarray(at, at + length));
+    at += length;
+  }
+  socket.write(sent.subarray(at));
   for await (const part of socket) {
     parts.push(part as Buffer);
     bytes += (part as Buffer).length;
@@ -69,15 +77,27 @@ test('the server counts the sockets until they close: many in turn, then none, a
   t.pass();
 });
 
+/** As in a Node version that differs. */
+function takeParts(accepted: net.Socket): void {
+  const { _handle: handle } = accepted as unknown as { _handle: object };
+  Object.defineProperty(handle, 'useUserBuffer', { value: undefined });
+}
+
 test('a socket without the parts is read all the same', async (t) => {
-  const { server, port } = await echoServer((accepted) => {
-    // As in a Node version that differs.
-    const { _handle: handle } = accepted as unknown as { _handle: object };
-    Object.defineProperty(handle, 'useUserBuffer', { value: undefined });
-  });
-  const sent = Buffer.alloc(300_000, 'plain');
-  t.true(sent.equals(await echo(port, sent)));
-  server.close();
+  const [straight, copied] = [await echoServer(), await echoServer(takeParts)];
+  const content = randomBytes(2_000_000);
+  const anyCut = fc.integer({ min: 1, max: 300_000 });
+  await fc.assert(
+    fc.asyncProperty(fc.nat(content.length - 1), fc.array(anyCut), async (start, cuts) => {
+      const sent = content.subarray(start);
+      for (const { port } of [straight, copied]) {
+        t.true(sent.equals(await echo(port, sent, cuts)));
+      }
+    }),
+    { numRuns: 20 },
+  );
+  straight.server.close();
+  copied.server.close();
 });
 
 test('the records of TLS are parsed together, at both ends', async (t) => {

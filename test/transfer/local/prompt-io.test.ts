@@ -1,6 +1,8 @@
-import { closeSync, openSync, readFileSync, readvSync, writevSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readFileSync, readvSync, writevSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import { type FileIo, pooledIo } from '../../../transfer/local/file-io.ts';
 import { promptIo, promptMs } from '../../../transfer/local/prompt-io.ts';
 import { newFolder } from './folder-fixture.ts';
 
@@ -27,6 +29,64 @@ test('what is written is read again, also where calls stop halfway', async (t) =
   const buffers = [Buffer.alloc(5), Buffer.alloc(100)];
   t.is(await io.readv(fd, buffers, 0), expected.length);
   t.is(Buffer.concat(buffers).subarray(0, expected.length).toString(), expected);
+});
+
+/** Content that may be hidden behind others: each byte tells where it came from. */
+const anySlices = fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 5 });
+const anyWrite = fc.record({ slices: anySlices, position: fc.nat(200) });
+const anyRead = fc.record({
+  lengths: fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 4 }),
+  position: fc.nat(250),
+});
+
+/** The calling thread, the thread pool, and one that gives over to the other at each call. */
+function ways(): Record<string, FileIo> {
+  const slowly = <T>(call: () => T): T => {
+    const startedAtMs = performance.now();
+    const result = call();
+    while (performance.now() - startedAtMs <= promptMs);
+    return result;
+  };
+  return {
+    prompt: promptIo(),
+    pooled: pooledIo,
+    'first prompt, then pooled': promptIo({
+      readv: (fd, buffers, position) => slowly(() => readvSync(fd, buffers, position)),
+      writev: (fd, slices, position) => slowly(() => writevSync(fd, slices, position)),
+    }),
+  };
+}
+
+test('the thread that calls and the thread pool leave the same in files, and read the same', async (t) => {
+  const files = await Promise.all(
+    Object.entries(ways()).map(async ([way, io]) => ({ way, io, ...(await newFile(t)) })),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyWrite), fc.array(anyRead), async (writes, reads) => {
+      let model = Buffer.alloc(0);
+      for (const { slices, position } of writes) {
+        const bytes = Buffer.concat(slices);
+        if (bytes.length === 0) continue;
+        const grown = Buffer.alloc(Math.max(model.length, position + bytes.length));
+        model.copy(grown);
+        bytes.copy(grown, position);
+        model = grown;
+      }
+      for (const { way, io, fd, path } of files) {
+        ftruncateSync(fd);
+        for (const { slices, position } of writes) await io.write(fd, slices, position);
+        t.true(model.equals(readFileSync(path)), way);
+        for (const { lengths, position } of reads) {
+          const buffers = lengths.map((length) => Buffer.alloc(length));
+          const bytes = await io.readv(fd, buffers, position);
+          const expected = model.subarray(position, position + Buffer.concat(buffers).length);
+          t.is(bytes, expected.length, way);
+          t.true(expected.equals(Buffer.concat(buffers).subarray(0, bytes)), way);
+        }
+      }
+    }),
+    { numRuns: 50 },
+  );
 });
 
 test('after a slow call the thread pool takes over', async (t) => {
