@@ -215,3 +215,24 @@ export async function* checksums(
     yield page.checksums;
   }
 }
+
+/**
+ * Digests of small files below `base`, asked for in one page; undefined for those that are to be asked
+ * about one by one: then it is heard why a page was refused as a whole, too.
+ */
+export async function digestsOf(
+  session: Session,
+  base: string,
+  paths: readonly string[],
+): Promise<readonly (bigint | undefined)[]> {
+  const question = { type: 'verify', request: 0, base, paths } as const;
+  const none = (error: unknown): { readonly digests: readonly undefined[] } => {
+    if (error instanceof TransferError) return { digests: paths.map(() => undefined) };
+    throw error;
+  };
+  const { digests } = await ask(session, question, 'digests').catch(none);
+  if (digests.length !== paths.length) {
+    throw new TransferError('protocol', 'The daemon gives digests that nobody asked for.');
+  }
+  return digests;
+}

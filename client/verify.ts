@@ -12,7 +12,7 @@ import { pageDigestsFeature, smallDigest } from '../transfer/page-digest.ts';
 import { type PageMemory, withPageMemory } from '../transfer/page-memory.ts';
 import { SourceChecksums } from '../transfer/source-checksums.ts';
 import type { ChunkSource, Storage } from '../transfer/storage.ts';
-import { ask, checksums, list } from './ask.ts';
+import { ask, checksums, digestsOf, list } from './ask.ts';
 import type { Context } from './context.ts';
 import type { DifferenceEvent } from './events.ts';
 import { FirstFailure } from './first-failure.ts';
@@ -128,7 +128,7 @@ export class Verification {
       this.#differ(entry.path, 'kind');
     } else if (entry.kind === 'directory') {
       job.directories += 1;
-    } else if (this.#hasSameSize(entry, entry.path, other)) {
+    } else if (this.#takeUp(entry, entry.path, other)) {
       if (folders.paging !== undefined && isSmall(entry))
         await this.#comparePage(folders, folders.paging.add(entry));
       else await this.#compareAlone(folders, entry);
@@ -161,14 +161,10 @@ export class Verification {
   ): Promise<readonly Entry[]> {
     const { session, job } = this.#context;
     const paths = page.map(({ path }) => path);
-    const question = { type: 'verify', request: 0, base: remote, paths } as const;
-    const [ours, { digests }] = await Promise.all([
+    const [digests, ours] = await Promise.all([
+      digestsOf(session, remote, paths),
       storage.readSmall('', paths, memory),
-      ask(session, question, 'digests').catch(noDigests(page)),
     ]);
-    if (digests.length !== page.length) {
-      throw new TransferError('protocol', 'The daemon gives digests that nobody asked for.');
-    }
     const left: Entry[] = [];
     for (const [i, entry] of page.entries()) {
       const [mine, theirs] = [ours[i], digests[i]];
@@ -192,11 +188,11 @@ export class Verification {
     remote: string,
     other: Entry,
   ): Promise<void> {
-    if (this.#hasSameSize(entry, name, other))
-      await this.#compareContent(storage, name, remote, entry);
+    if (this.#takeUp(entry, name, other)) await this.#compareContent(storage, name, remote, entry);
   }
 
-  #hasSameSize(entry: Entry, name: string, other: Entry): boolean {
+  /** Counts a file, and tells if its size differs; gives whether its content is to be compared. */
+  #takeUp(entry: Entry, name: string, other: Entry): boolean {
     const { job } = this.#context;
     job.totalFiles += 1;
     if (job.totalBytes !== null) job.totalBytes += entry.size;
@@ -249,12 +245,4 @@ export class Verification {
       return different;
     });
   }
-}
-
-/** Why a page was refused as a whole is heard when its files are asked about one by one. */
-function noDigests(page: readonly Entry[]) {
-  return (error: unknown): { readonly digests: readonly undefined[] } => {
-    if (error instanceof TransferError) return { digests: page.map(() => undefined) };
-    throw error;
-  };
 }
