@@ -72,6 +72,25 @@ test('a result that takes much takes the place of many', (t) => {
   t.truthy(results.get(id(9)));
 });
 
+test("who does much pushes out what is his own, and nobody else's", (t) => {
+  const results = new OperationResults();
+  const result = Promise.resolve();
+  const of = (owner: number, number: number): Uint8Array =>
+    Buffer.concat([Buffer.from([owner]), id(number)]);
+  results.keep(of(1, 0), result);
+  for (let i = 0; i < 100; i += 1) results.keep(of(2, i), result, 1024 * 1024);
+  t.truthy(results.get(of(1, 0)));
+  t.is(results.get(of(2, 0)), undefined);
+  t.is(results.get(of(2, 83)), undefined);
+  t.truthy(results.get(of(2, 99)));
+  t.is(results.get(of(1, 99)), undefined);
+  // One that has most now gives way in its turn.
+  for (let i = 0; i < 9; i += 1) results.keep(of(3, i), result, 1024 * 1024);
+  t.truthy(results.get(of(3, 8)));
+  t.truthy(results.get(of(2, 99)));
+  t.truthy(results.get(of(1, 0)));
+});
+
 test('of a page the reasons count, as long as they are', (t) => {
   const answers = Array.from({ length: 256 }, () => 'refused');
   const failures = answers.map(() => ({ message: 'x'.repeat(1_000) }));
