@@ -17,6 +17,7 @@ import { SourceChecksums, sumsPage } from '../transfer/source-checksums.ts';
 import type { SmallFile } from '../transfer/storage.ts';
 import { whileWorking } from '../transfer/working.ts';
 import type { Allowance } from './allowances.ts';
+import type { Berth } from './page-room.ts';
 import type { Shares } from './shares.ts';
 import { SourceLedgers } from './source-ledgers.ts';
 import type { Summary } from './uploads.ts';
@@ -61,17 +62,43 @@ export class Downloads {
   /** Small files, whole, in one page. */
   async sendPage(
     request: Request,
-    { base, paths }: FrameOf<'fetch'>,
+    asked: FrameOf<'fetch'>,
     allowance: Allowance,
+  ): Promise<Summary> {
+    const { base, paths } = asked;
+    return await this.#readPage(request, asked, allowance, async (read, berth) => {
+      const files = withStandIns(paths, read);
+      berth.shrink(files.reduce((sum, { content }) => sum + content.length, 0));
+      return await this.#sendFiles(request, base, files, allowance);
+    });
+  }
+
+  /** Digests of small files, of a page at a time. */
+  async sendDigests(
+    request: Request,
+    asked: FrameOf<'verify'>,
+    allowance: Allowance,
+  ): Promise<Summary> {
+    return await this.#readPage(request, asked, allowance, async (read) => {
+      const digests = read.map(digestOf);
+      request.say({ type: 'digests', request: request.id, digests });
+      return { path: asked.base, result: 'compared', bytes: 0, files: digests.length };
+    });
+  }
+
+  /** Reads small files when there is room for them, which is theirs until `use` settles. */
+  async #readPage(
+    request: Request,
+    { base, paths }: { readonly base: string; readonly paths: readonly string[] },
+    allowance: Allowance,
+    use: (read: readonly (SmallFile | TransferError)[], berth: Berth) => Promise<Summary>,
   ): Promise<Summary> {
     const berth = await allowance.room(request, limits.pageContentBytes);
     try {
       if (request.over) return { path: base, result: 'cancelled', bytes: 0 };
-      return await withPageMemory(async (memory) => {
-        const files = withStandIns(paths, await this.#shares.readSmall(base, paths, memory));
-        berth.shrink(files.reduce((sum, { content }) => sum + content.length, 0));
-        return await this.#sendFiles(request, base, files, allowance);
-      });
+      return await withPageMemory(async (memory) =>
+        use(await this.#shares.readSmall(base, paths, memory), berth),
+      );
     } finally {
       berth.leave();
     }
@@ -110,25 +137,6 @@ export class Downloads {
       },
     );
     return { path: base, result: 'sent', bytes, files: files.length };
-  }
-
-  /** Digests of small files, of a page at a time. */
-  async sendDigests(
-    request: Request,
-    { base, paths }: FrameOf<'verify'>,
-    allowance: Allowance,
-  ): Promise<Summary> {
-    const berth = await allowance.room(request, limits.pageContentBytes);
-    try {
-      if (request.over) return { path: base, result: 'cancelled', bytes: 0 };
-      const digests = await withPageMemory(async (memory) =>
-        (await this.#shares.readSmall(base, paths, memory)).map(digestOf),
-      );
-      request.say({ type: 'digests', request: request.id, digests });
-      return { path: base, result: 'compared', bytes: 0, files: paths.length };
-    } finally {
-      berth.leave();
-    }
   }
 
   async sendChecksums(
