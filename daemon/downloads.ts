@@ -9,7 +9,13 @@ import { chunkCount, Ledger } from '../protocol/segments.ts';
 import { transferLimits } from '../transfer/limits.ts';
 import { isSmall } from '../transfer/page.ts';
 import { smallDigest } from '../transfer/page-digest.ts';
-import { withPageMemory } from '../transfer/page-memory.ts';
+import {
+  givePageMemory,
+  type PageMemory,
+  pageMemoryBytes,
+  takePageMemory,
+  withPageMemory,
+} from '../transfer/page-memory.ts';
 import type { Request } from '../transfer/request.ts';
 import { Sending } from '../transfer/send.ts';
 import { sendPage } from '../transfer/send-page.ts';
@@ -62,45 +68,49 @@ export class Downloads {
   /** Small files, whole, in one page. */
   async sendPage(
     request: Request,
-    asked: FrameOf<'fetch'>,
+    { base, paths }: FrameOf<'fetch'>,
     allowance: Allowance,
   ): Promise<Summary> {
-    const { base, paths } = asked;
-    return await this.#readPage(request, asked, allowance, async (read, berth) => {
-      const files = withStandIns(paths, read);
-      berth.shrink(files.reduce((sum, { content }) => sum + content.length, 0));
-      return await this.#sendFiles(request, base, files, allowance);
+    return await inRoom(request, base, allowance, async (berth) => {
+      const { files, memory } = await this.#readPage(base, paths);
+      berth.shrink(memory.length);
+      try {
+        return await this.#sendFiles(request, base, files, allowance);
+      } finally {
+        givePageMemory(memory);
+      }
     });
   }
 
   /** Digests of small files, of a page at a time. */
   async sendDigests(
     request: Request,
-    asked: FrameOf<'verify'>,
+    { base, paths }: FrameOf<'verify'>,
     allowance: Allowance,
   ): Promise<Summary> {
-    return await this.#readPage(request, asked, allowance, async (read) => {
-      const digests = read.map(digestOf);
+    return await inRoom(request, base, allowance, async () => {
+      const digests = await withPageMemory(async (memory) =>
+        (await this.#shares.readSmall(base, paths, memory)).map(digestOf),
+      );
       request.say({ type: 'digests', request: request.id, digests });
-      return { path: asked.base, result: 'compared', bytes: 0, files: digests.length };
+      return { path: base, result: 'compared', bytes: 0, files: digests.length };
     });
   }
 
-  /** Reads small files when there is room for them, which is theirs until `use` settles. */
-  async #readPage(
-    request: Request,
-    { base, paths }: { readonly base: string; readonly paths: readonly string[] },
-    allowance: Allowance,
-    use: (read: readonly (SmallFile | TransferError)[], berth: Berth) => Promise<Summary>,
-  ): Promise<Summary> {
-    const berth = await allowance.room(request, limits.pageContentBytes);
+  /** Small files, in memory that is theirs until it is given back. */
+  async #readPage(base: string, paths: readonly string[]): Promise<ReadPage> {
+    const memory = takePageMemory(limits.pageContentBytes);
     try {
-      if (request.over) return { path: base, result: 'cancelled', bytes: 0 };
-      return await withPageMemory(async (memory) =>
-        use(await this.#shares.readSmall(base, paths, memory), berth),
-      );
-    } finally {
-      berth.leave();
+      const files = withStandIns(paths, await this.#shares.readSmall(base, paths, memory));
+      const bytes = files.reduce((sum, { content }) => sum + content.length, 0);
+      if (pageMemoryBytes(bytes) === memory.length) return { files, memory };
+      const own = takePageMemory(bytes);
+      const moved = moveInto(own, files);
+      givePageMemory(memory);
+      return { files: moved, memory: own };
+    } catch (error) {
+      givePageMemory(memory);
+      throw error;
     }
   }
 
@@ -181,6 +191,38 @@ export class Downloads {
 /** Lets content pass as the token may move it; a peer that waits for its rate hears why. */
 function passing(request: Request, allowance: Allowance): (bytes: number) => Promise<void> {
   return (bytes) => whileWorking(() => [request], 'waiting', allowance.pass(bytes));
+}
+
+interface ReadPage {
+  readonly files: readonly SmallFile[];
+  readonly memory: PageMemory;
+}
+
+/** The same files, with their contents end to end in `memory`. */
+function moveInto(memory: PageMemory, files: readonly SmallFile[]): SmallFile[] {
+  let end = 0;
+  return files.map(({ entry, content }) => {
+    const start = end;
+    end += content.length;
+    memory.set(content, start);
+    return { entry, content: memory.subarray(start, end) };
+  });
+}
+
+/** Does `work` as soon as there is room for a page, unless nobody wants it any more. */
+async function inRoom(
+  request: Request,
+  base: string,
+  allowance: Allowance,
+  work: (berth: Berth) => Promise<Summary>,
+): Promise<Summary> {
+  const berth = await allowance.room(request, limits.pageContentBytes);
+  try {
+    if (request.over) return { path: base, result: 'cancelled', bytes: 0 };
+    return await work(berth);
+  } finally {
+    berth.leave();
+  }
 }
 
 /** Undefined for what its client has to ask about by itself. */

@@ -19,19 +19,28 @@ export function newPageMemory(): PageMemory {
   return new Uint8Array(new SharedArrayBuffer(limits.pageContentBytes));
 }
 
-/** To be given back; what is in it is left over from others. */
-export function takePageMemory(): PageMemory {
+/** Less gets memory of its own: many small pages at once would each take that of a large one. */
+const ownBytes = limits.fileChunkBytes;
+
+/** What a page with `bytes` of content takes. */
+export function pageMemoryBytes(bytes: number): number {
+  return bytes <= ownBytes ? bytes : limits.pageContentBytes;
+}
+
+/** For `bytes` of content. To be given back; what is in it is left over from others. */
+export function takePageMemory(bytes: number): PageMemory {
+  if (bytes <= ownBytes) return new Uint8Array(new SharedArrayBuffer(bytes));
   return idle.pop() ?? newPageMemory();
 }
 
 /** No thread reads or writes it any more. */
 export function givePageMemory(memory: PageMemory): void {
-  if (idle.length < idleMost) idle.push(memory);
+  if (memory.length > ownBytes && idle.length < idleMost) idle.push(memory);
 }
 
 /** Lends memory until `use` settles. */
 export async function withPageMemory<T>(use: (memory: PageMemory) => Promise<T>): Promise<T> {
-  const memory = takePageMemory();
+  const memory = takePageMemory(limits.pageContentBytes);
   try {
     return await use(memory);
   } finally {

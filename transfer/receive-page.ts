@@ -7,7 +7,7 @@ import { limits } from '../protocol/limits.ts';
 import { joinPath } from '../protocol/paths.ts';
 import type { Block } from './input-buffer.ts';
 import { isSmall, type PageOutcome } from './page.ts';
-import { givePageMemory, type PageMemory, takePageMemory } from './page-memory.ts';
+import { givePageMemory, type PageMemory, pageMemoryBytes, takePageMemory } from './page-memory.ts';
 import { whyRefused } from './refusal.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
@@ -143,7 +143,7 @@ class IncomingPage {
 
   #askRoom(): void {
     if (this.#hasRoom || this.#berth !== undefined) return;
-    this.#berth = this.#options.room?.(this.#contentBytes, () => {
+    this.#berth = this.#options.room?.(pageMemoryBytes(this.#contentBytes), () => {
       this.#hasRoom = true;
       this.#takeWaiting();
       this.#wake.notify();
@@ -223,7 +223,7 @@ class IncomingPage {
     this.#again.delete(index);
     this.#arrived[index] = 1;
     this.#request.moved();
-    this.#content ??= takePageMemory();
+    this.#content ??= takePageMemory(this.#contentBytes);
     this.#content.set(payload, this.#starts[index]);
   }
 
