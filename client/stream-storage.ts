@@ -51,8 +51,7 @@ export class StreamStorage implements Storage {
     throw unsupported();
   }
 
-  // oxlint-disable-next-line require-yield
-  async *list(): AsyncGenerator<Entry[]> {
+  list(): AsyncGenerator<Entry[]> {
     throw unsupported();
   }
 

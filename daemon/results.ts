@@ -64,7 +64,7 @@ export class OperationResults {
     this.#owners.set(names.owner, owner);
     owner.set(names.key, { result, untilMs: now + keptMs, bytes });
     this.#forgetOld(now);
-    this.#forgetMost(names.key);
+    this.#forgetMost();
   }
 
   #forgetOld(now: number): void {
@@ -78,13 +78,12 @@ export class OperationResults {
   }
 
   /** Of who has most: a token that does much pushes out nobody else's. */
-  #forgetMost(newest: string): void {
+  #forgetMost(): void {
     const owners = [...this.#owners.values()];
     let bytes = owners.reduce((sum, owner) => sum + owner.bytes, 0);
     while (bytes > keptBytes) {
       const most = owners.reduce((a, b) => (b.bytes > a.bytes ? b : a));
-      const [oldest] = most.kept.keys();
-      if (oldest === undefined || oldest === newest) return;
+      const [oldest = ''] = most.kept.keys();
       bytes -= most.kept.get(oldest)?.bytes ?? 0;
       most.forget(oldest);
     }

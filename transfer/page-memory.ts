@@ -29,13 +29,14 @@ export function pageMemoryBytes(bytes: number): number {
 
 /** For `bytes` of content. To be given back; what is in it is left over from others. */
 export function takePageMemory(bytes: number): PageMemory {
-  if (bytes <= ownBytes) return new Uint8Array(new SharedArrayBuffer(bytes));
-  return idle.pop() ?? newPageMemory();
+  const needed = pageMemoryBytes(bytes);
+  const known = needed === limits.pageContentBytes ? idle.pop() : undefined;
+  return known ?? new Uint8Array(new SharedArrayBuffer(needed));
 }
 
 /** No thread reads or writes it any more. */
 export function givePageMemory(memory: PageMemory): void {
-  if (memory.length > ownBytes && idle.length < idleMost) idle.push(memory);
+  if (memory.length === limits.pageContentBytes && idle.length < idleMost) idle.push(memory);
 }
 
 /** Lends memory until `use` settles. */

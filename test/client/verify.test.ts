@@ -1,7 +1,7 @@
 /** Folders compared in both ways: small files a page at a time, and each file by itself. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { newContext } from '../../client/context.ts';
 import { Job } from '../../client/job.ts';
@@ -14,7 +14,7 @@ import { limits } from '../../protocol/limits.ts';
 import { pageDigestsFeature } from '../../transfer/page-digest.ts';
 import { testConnect } from '../helpers/token.ts';
 import { seed } from '../system/helpers/seed.ts';
-import { serve } from './helpers/programs.ts';
+import { type Served, serve } from './helpers/programs.ts';
 
 /** What a name is on one side. */
 type Content = 'folder' | Uint8Array | undefined;
@@ -107,12 +107,17 @@ async function verified(session: Session, local: string, remote: string): Promis
   return { exitCode, differences: differences.sort(), counts };
 }
 
-test('the same is found a page at a time and file by file', async (t) => {
+async function connected(t: ExecutionContext): Promise<{ daemon: Served; session: Session }> {
   const daemon = await serve();
   t.teardown(() => daemon.stop());
   const session = new Session(parseRemote(daemon.remote), testConnect);
   t.teardown(() => session.close());
   await session.connection();
+  return { daemon, session };
+}
+
+test('the same is found a page at a time and file by file', async (t) => {
+  const { daemon, session } = await connected(t);
   t.true(session.agreed.features.includes(pageDigestsFeature));
   await fc.assert(
     fc.asyncProperty(trees, async (names) => {
@@ -143,11 +148,7 @@ test('the same is found a page at a time and file by file', async (t) => {
 });
 
 test('more small files than fit into some pages, by number and by bytes', async (t) => {
-  const daemon = await serve();
-  t.teardown(() => daemon.stop());
-  const session = new Session(parseRemote(daemon.remote), testConnect);
-  t.teardown(() => session.close());
-  await session.connection();
+  const { daemon, session } = await connected(t);
   const content = Buffer.alloc(limits.fileChunkBytes, 3);
   const [many, large] = [2 * limits.pageFiles + 1, limits.pageContentBytes / content.length + 1];
   for (const side of [daemon.local, daemon.folder]) {

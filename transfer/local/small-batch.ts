@@ -27,9 +27,17 @@ const ownerOnly = 0o600;
 /**
  * ext4 gives a file its place on the disk when it must, each in a commit of its journal if each is synced.
  * One that was truncated gets it when it is closed (mount option `auto_da_alloc`, the default), so that
- * the first sync of a page commits all of it: 10,000 syncs took 0.7 s instead of 2.7.
+ * the first sync of a page commits all of it: 10,000 files took 2.1 s instead of 3.4.
  */
 const ext4 = 0xef53;
+
+function isOnExt4({ base }: Directory): boolean {
+  try {
+    return statfsSync(base).type === ext4;
+  } catch {
+    return false; // Some file systems have no answer.
+  }
+}
 
 interface Staged {
   /** Place in the page. */
@@ -67,7 +75,7 @@ export class SmallBatch {
     this.#entries = entries;
     this.#failures = entries.map(() => undefined);
     this.#changed = new SyncList(folder, durable);
-    this.#placedOnClose = durable && statfsSync(folder.root.base).type === ext4;
+    this.#placedOnClose = durable && isOnExt4(folder.root);
   }
 
   /** Gives what went wrong with each entry, undefined where nothing did. */

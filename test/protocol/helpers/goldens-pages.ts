@@ -1,5 +1,6 @@
 import type { Entry } from '../../../protocol/entry.ts';
 import { entryFields, type Golden, golden, id, mtimeNs, plainPolicy, policy } from './golden.ts';
+import type { Layout } from './layout.ts';
 
 const file: Entry = { path: 'sub/a', kind: 'file', size: 5, mtimeNs, mode: 0o600, contentType: '' };
 const folder: Entry = {
@@ -12,18 +13,20 @@ const folder: Entry = {
 };
 const windowNs = 10_000;
 
+const twoNames = (payload: Layout): unknown =>
+  payload
+    .text('base', 'share/photos')
+    .u16('paths.count', 2)
+    .text('paths', 'a')
+    .text('paths', 'sub/b');
+
 export const pageGoldens: Golden[] = [
   golden(
     'verify',
     'verify: two small files below a folder',
     0x34,
     { type: 'verify', request: 8, base: 'share/photos', paths: ['a', 'sub/b'] },
-    (payload) =>
-      payload
-        .text('base', 'share/photos')
-        .u16('paths.count', 2)
-        .text('paths', 'a')
-        .text('paths', 'sub/b'),
+    twoNames,
   ),
   golden(
     'digests',
@@ -42,12 +45,7 @@ export const pageGoldens: Golden[] = [
     'fetch: two small files below a folder',
     0x30,
     { type: 'fetch', request: 8, base: 'share/photos', paths: ['a', 'sub/b'] },
-    (payload) =>
-      payload
-        .text('base', 'share/photos')
-        .u16('paths.count', 2)
-        .text('paths', 'a')
-        .text('paths', 'sub/b'),
+    twoNames,
   ),
   golden(
     'offers',

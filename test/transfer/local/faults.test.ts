@@ -203,7 +203,8 @@ async function goesWrong(t: ExecutionContext, work: Work, fault: Fault): Promise
       t.true(failure instanceof FerryError, `${about}: ${failure.message}`);
       t.false(failure.message.includes(root), about);
     }
-    if (fault.how === 'short') t.is(failure, undefined, about);
+    // A write that ends halfway goes on, and what a file system says of itself is not needed.
+    if (fault.how === 'short' || fault.name === 'statfsSync') t.is(failure, undefined, about);
     const isSync = /^f(data)?sync/.test(fault.name);
     if (isSync && failure !== undefined) {
       const left = staged(root).filter((name) => name.endsWith('.data'));

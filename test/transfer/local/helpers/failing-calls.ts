@@ -27,6 +27,7 @@ const failures = {
   fchmodSync: ['EIO'],
   futimesSync: ['EIO'],
   fsyncSync: ['EIO', 'ENOSPC'],
+  statfsSync: ['ENOSYS'],
   lstatSync: ['EIO'],
   writev: ['ENOSPC', 'EIO', 'short'],
   read: ['EIO'],
