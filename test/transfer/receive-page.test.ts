@@ -4,6 +4,7 @@ import type { Entry } from '../../protocol/entry.ts';
 import type { ControlFrame, FrameOf } from '../../protocol/frames.ts';
 import { limits } from '../../protocol/limits.ts';
 import { MemoryStorage } from '../../transfer/memory-storage.ts';
+import { receivePage } from '../../transfer/receive-page.ts';
 import { chunkFrame, join, type RawPeer, rawClient, TestDaemon } from './helpers/ends.ts';
 import { Counts, contentOf, folder, load, mtimeNs, smallFile, store } from './helpers/files.ts';
 import { failureOf, turns, until } from './helpers/outcome.ts';
@@ -332,6 +333,34 @@ test('a page that is cut off stores nothing', async (t) => {
   await connection.closed;
   await daemon.service.settled();
   t.is(await load(daemon.storage, 'a'), undefined);
+});
+
+test('room is asked for as much memory as a page takes, before any of it is kept', async (t) => {
+  const pageOf = (count: number, content: Uint8Array) =>
+    Array.from({ length: count }, (_, i) => smallFile(`f${i}`, content));
+  for (const [sent, bytes] of [
+    [pageOf(3, contentOf(10)), 30],
+    [pageOf(1, big), limits.fileChunkBytes],
+    [pageOf(2, big), limits.pageContentBytes],
+  ] as const) {
+    const asked: number[] = [];
+    const room = (count: number, onRoom: () => void): { leave: () => void } => {
+      asked.push(count);
+      onRoom();
+      return { leave: () => undefined };
+    };
+    const storage = new MemoryStorage();
+    const { client } = join(new TestDaemon(), {
+      daemonOptions: {
+        onRequest: (request, frame) =>
+          void receivePage(request, frame as FrameOf<'offers'>, storage, '', { room }),
+      },
+    });
+    const { failures } = await uploadPage(client, sent, { eager: true });
+    t.deepEqual(failures, []);
+    t.deepEqual(asked, [bytes]);
+    client.close();
+  }
 });
 
 // ---- operation ids ---------------------------------------------------------------------------------------
