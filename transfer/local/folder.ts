@@ -242,12 +242,9 @@ export class Folder {
     return isShort && !path.startsWith('/') && componentFault(name) === undefined;
   }
 
-  /** The folder of `place` once more, on a descriptor of its own that the caller closes. */
-  hold(place: Place): Directory {
-    return new Directory(
-      openSync(`${place.directory.base}/.`, O_RDONLY | O_DIRECTORY),
-      place.directory.base,
-    );
+  /** An open folder once more, on a descriptor of its own that the caller closes. */
+  hold({ base }: Directory): Directory {
+    return new Directory(openSync(`${base}/.`, O_RDONLY | O_DIRECTORY), base);
   }
 
   #open(components: readonly string[], options: OpenOptions): Directory {

@@ -1,9 +1,8 @@
-/** A page of small files and folders, stored in one synchronous call. */
+/** A page of small files and folders on its way into a folder: all files are written, then synced, then named. */
 import {
   closeSync,
   constants,
   fchmodSync,
-  fsyncSync,
   ftruncateSync,
   openSync,
   renameSync,
@@ -17,6 +16,7 @@ import { setModified } from './entries.ts';
 import { isErrno, type PackedError, packError, storageError } from './errors.ts';
 import type { Directory, Folder } from './folder.ts';
 import { deleteFile, makeTries, type Staging } from './staging.ts';
+import type { SyncLane } from './sync-lane.ts';
 import { SyncList } from './sync-list.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
@@ -48,14 +48,16 @@ interface Staged {
   readonly fd: number | undefined;
 }
 
-/** Stores a page: all files are written, then synced, then named; then folders; then syncs. */
+/** `stage`, then `name`, once each. */
 export class SmallBatch {
   readonly #folder: Folder;
   readonly #staging: Staging;
   readonly #durable: boolean;
   readonly #base: string;
   readonly #entries: readonly Entry[];
-  readonly #failures: (PackedError | undefined)[];
+  /** What went wrong with each entry, undefined where nothing did. */
+  readonly failures: (PackedError | undefined)[];
+  #staged: Staged[] = [];
   readonly #changed: SyncList;
   /** Looked up once a batch, and not at all for one of folders. */
   #stagingDirectory: Directory | undefined;
@@ -73,23 +75,41 @@ export class SmallBatch {
     this.#durable = durable;
     this.#base = base;
     this.#entries = entries;
-    this.#failures = entries.map(() => undefined);
+    this.failures = entries.map(() => undefined);
     this.#changed = new SyncList(folder, durable);
     this.#placedOnClose = durable && isOnExt4(folder.root);
   }
 
-  /** Gives what went wrong with each entry, undefined where nothing did. */
-  store(content: Uint8Array): (PackedError | undefined)[] {
-    this.#folder.batch(() => {
-      const staged = this.#stageAll(content);
-      const synced = staged.filter((file) => this.#try(file, () => this.#settle(file)));
-      for (const file of synced) this.#try(file, () => this.#name(file));
+  /** Writes the contents of the files, which lie end to end in `content`, and has them on the disk. */
+  async stage(content: Uint8Array, lane: SyncLane): Promise<void> {
+    this.#stageAll(content);
+    const waiting = this.#staged.flatMap(({ fd }) => fd ?? []);
+    if (waiting.length === 0) return;
+    const failures = await lane.sync(waiting);
+    this.#staged = this.#staged.filter((file, i) =>
+      this.#try(file, () => {
+        const failure = failures[i];
+        if (failure !== undefined) throw failure;
+      }),
+    );
+  }
+
+  /** Gives files their names, then makes folders; the disk has them when it settles. */
+  async name(lane: SyncLane): Promise<void> {
+    const syncing = this.#folder.batch(() => {
+      for (const file of this.#staged) this.#try(file, () => this.#name(file));
       for (const [index, entry] of this.#entries.entries()) {
         if (entry.kind !== 'file') this.#try({ index }, () => this.#storeFolder(entry));
       }
-      this.#syncFolders();
+      return this.#changed.flushIn(lane);
     });
-    return this.#failures;
+    try {
+      await syncing;
+    } catch (error) {
+      // A folder that cannot be synced may lose any name of the page: none of them is promised.
+      const failure = packError(storageError(error, this.#base));
+      for (const index of this.failures.keys()) this.failures[index] ??= failure;
+    }
   }
 
   /** Runs `step` for one entry; a failure is noted, and what was staged for it deleted. */
@@ -99,22 +119,20 @@ export class SmallBatch {
       step();
       return true;
     } catch (error) {
-      this.#failures[file.index] = packError(storageError(error, path));
+      this.failures[file.index] = packError(storageError(error, path));
       if (file.at !== undefined) deleteFile(file.at);
       return false;
     }
   }
 
-  #stageAll(content: Uint8Array): Staged[] {
-    const staged: Staged[] = [];
+  #stageAll(content: Uint8Array): void {
     let position = 0;
     for (const [index, entry] of this.#entries.entries()) {
       if (entry.kind !== 'file') continue;
       const bytes = content.subarray(position, position + entry.size);
       position += entry.size;
-      this.#try({ index }, () => staged.push(this.#stage(index, entry, bytes)));
+      this.#try({ index }, () => this.#staged.push(this.#stage(index, entry, bytes)));
     }
-    return staged;
   }
 
   #stage(index: number, entry: Entry, bytes: Uint8Array): Staged {
@@ -157,15 +175,6 @@ export class SmallBatch {
     }
   }
 
-  #settle({ fd }: Staged): void {
-    if (fd === undefined) return;
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  }
-
   #name({ index, at }: Staged): void {
     const path = joinPath(this.#base, (this.#entries[index] as Entry).path);
     const place = this.#folder.place(path, { made: this.#changed.add, blocked: 'wrong-kind' });
@@ -185,15 +194,5 @@ export class SmallBatch {
     fchmodSync(directory.fd, storedFolderMode(path, entry.mode));
     setModified(directory.fd, entry.mtimeNs);
     this.#changed.add(path);
-  }
-
-  /** A folder that cannot be synced may lose any name of the page: none of them is promised. */
-  #syncFolders(): void {
-    try {
-      this.#changed.flush();
-    } catch (error) {
-      const failure = packError(storageError(error, this.#base));
-      for (const index of this.#failures.keys()) this.#failures[index] ??= failure;
-    }
   }
 }

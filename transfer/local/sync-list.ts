@@ -1,8 +1,9 @@
 /** Folders whose changed names must reach the disk before an operation may say that it is done. */
-import { fsyncSync } from 'node:fs';
+import { closeSync, fsyncSync } from 'node:fs';
 import { TransferError } from '../../protocol/errors.ts';
 import { subject } from './errors.ts';
 import type { Folder } from './folder.ts';
+import type { SyncLane } from './sync-lane.ts';
 
 export class SyncList {
   readonly #folder: Folder;
@@ -22,14 +23,45 @@ export class SyncList {
 
   /** Syncs each folder once. Throws TransferError (`not-durable`): what changed in them has happened. */
   flush(): void {
-    for (const path of this.#paths) {
+    for (const path of this.#taken()) {
       try {
         fsyncSync(this.#folder.directory(path).fd);
       } catch (cause) {
-        const message = `${subject(path)} was changed, but the disk did not confirm it: a power failure may undo it.`;
-        throw new TransferError('not-durable', message, { cause });
+        throw notDurable(path, cause);
       }
     }
-    this.#paths.clear();
   }
+
+  /** The same in a lane: the folders are taken hold of at once, and their batch may end. */
+  async flushIn(lane: SyncLane): Promise<void> {
+    const paths = this.#taken();
+    const failures = await lane.sync(this.#hold(paths));
+    for (const [index, path] of paths.entries()) {
+      if (failures[index] !== undefined) throw notDurable(path, failures[index]);
+    }
+  }
+
+  #taken(): string[] {
+    const paths = [...this.#paths];
+    this.#paths.clear();
+    return paths;
+  }
+
+  #hold(paths: readonly string[]): number[] {
+    const fds: number[] = [];
+    for (const path of paths) {
+      try {
+        fds.push(this.#folder.hold(this.#folder.directory(path)).fd);
+      } catch (cause) {
+        for (const fd of fds) closeSync(fd);
+        throw notDurable(path, cause);
+      }
+    }
+    return fds;
+  }
+}
+
+function notDurable(path: string, cause: unknown): TransferError {
+  const message = `${subject(path)} was changed, but the disk did not confirm it: a power failure may undo it.`;
+  return new TransferError('not-durable', message, { cause });
 }

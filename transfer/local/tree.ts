@@ -92,7 +92,7 @@ export function rename(folder: Folder, from: string, to: string, durable: boolea
   folder.batch(() => {
     // Both parents are needed at once, and a chain holds only one of them.
     const toPlace = folder.place(to, { blocked: 'wrong-kind' });
-    const held = about(to, () => folder.hold(toPlace));
+    const held = about(to, () => folder.hold(toPlace.directory));
     try {
       const fromPlace = folder.place(from);
       const isDirectory = about(from, () => lstatSync(fromPlace.at)).isDirectory();

@@ -80,7 +80,7 @@ class WorkerExecutor implements Executor {
   call<N extends keyof Operations>(
     name: N,
     ...args: Parameters<Operations[N]>
-  ): Promise<ReturnType<Operations[N]>> {
+  ): Promise<Awaited<ReturnType<Operations[N]>>> {
     return new Promise((resolve, reject) => {
       if (this.#stopped !== undefined) throw this.#stopped;
       this.#lastId += 1;

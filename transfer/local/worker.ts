@@ -1,4 +1,4 @@
-/** The storage thread: opens a root, then runs one operation for each message. */
+/** The storage thread: opens a root, then runs one operation for each message, in order. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { packError, storageError } from './errors.ts';
 import { callOperation } from './executor.ts';
@@ -8,10 +8,10 @@ import { buffersOf, openingId, type WorkerCall, type WorkerReply } from './worke
 const port = parentPort;
 if (port === null) throw new Error('This file runs as a worker thread.');
 
-function answer(id: number, run: () => unknown): void {
+async function answer(id: number, run: () => unknown): Promise<void> {
   let reply: WorkerReply;
   try {
-    reply = { id, result: run() };
+    reply = { id, result: await run() };
   } catch (error) {
     reply = { id, error: packError(storageError(error, '')) };
   }
@@ -20,12 +20,12 @@ function answer(id: number, run: () => unknown): void {
 }
 
 let operations: Operations | undefined;
-answer(openingId, () => {
+void answer(openingId, () => {
   operations = createOperations(workerData as OperationsOptions);
 });
 
 port.on('message', ({ id, name, args }: WorkerCall) => {
-  answer(id, () => {
+  void answer(id, () => {
     if (operations === undefined) throw new Error('The root could not be opened.');
     return callOperation(operations, name, args as Parameters<Operations[typeof name]>);
   });

@@ -15,5 +15,5 @@ test('folders are known by their paths there', async (t) => {
   const root = await newFolder(t);
   const operations = createOperations({ root, durable: false });
   t.is(operations.rootPath(), await realpath(root));
-  operations.close();
+  await operations.close();
 });

@@ -31,6 +31,7 @@ const failures = {
   lstatSync: ['EIO'],
   writev: ['ENOSPC', 'EIO', 'short'],
   read: ['EIO'],
+  fsync: ['EIO', 'ENOSPC'],
   fdatasync: ['EIO', 'ENOSPC'],
   ftruncate: ['ENOSPC'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

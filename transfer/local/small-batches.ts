@@ -1,0 +1,91 @@
+/**
+ * Stores pages of small files, several at a time: while one waits for the disk, the next is written.
+ *
+ * Strategy: pages get their names in the order in which they came, so that the times of folders come
+ * out as if one had followed the other; and they are synced in that order, so that none is called
+ * durable before the folders are that an earlier one made for it.
+ */
+import type { Entry } from '../../protocol/entry.ts';
+import type { PackedError } from './errors.ts';
+import type { Folder } from './folder.ts';
+import { SmallBatch } from './small-batch.ts';
+import type { Staging } from './staging.ts';
+import { SyncLane } from './sync-lane.ts';
+
+/** Pages at a time: one is written, one waits for its content, one for its names. Each keeps its files open. */
+const atOnce = 3;
+
+type Failures = (PackedError | undefined)[];
+
+/** A page's turn among the others. */
+class Turn {
+  /** Settles when its files have their names. */
+  readonly named: Promise<void>;
+  isNamed = false;
+  /** Settles when it is over. */
+  over: Promise<void> = Promise.resolve();
+  #tell = (): void => undefined;
+
+  constructor() {
+    this.named = new Promise((resolve) => {
+      this.#tell = resolve;
+    });
+  }
+
+  tellNamed(): void {
+    this.isNamed = true;
+    this.#tell();
+  }
+}
+
+export class SmallBatches {
+  readonly #folder: Folder;
+  readonly #staging: Staging;
+  readonly #durable: boolean;
+  readonly #lane = new SyncLane();
+  /** Those under way, in the order in which they came. */
+  #turns: Turn[] = [];
+
+  constructor(folder: Folder, staging: Staging, durable: boolean) {
+    this.#folder = folder;
+    this.#staging = staging;
+    this.#durable = durable;
+  }
+
+  /** Stores a page; gives what went wrong with each entry, undefined where nothing did. */
+  store(base: string, entries: readonly Entry[], content: Uint8Array): Promise<Failures> {
+    const batch = new SmallBatch(this.#folder, this.#staging, this.#durable, base, entries);
+    const turn = new Turn();
+    const storing = this.#store(batch, content, turn);
+    const leave = (): void => {
+      turn.tellNamed();
+      this.#turns = this.#turns.filter((each) => each !== turn);
+    };
+    turn.over = storing.then(leave, leave);
+    this.#turns.push(turn);
+    return storing;
+  }
+
+  async #store(batch: SmallBatch, content: Uint8Array, turn: Turn): Promise<Failures> {
+    const place = this.#turns.at(-atOnce);
+    const before = this.#turns.at(-1);
+    if (place !== undefined) await place.over;
+    await batch.stage(content, this.#lane);
+    await before?.named;
+    const syncing = batch.name(this.#lane);
+    turn.tellNamed();
+    await syncing;
+    return batch.failures;
+  }
+
+  /** Settles when the names given so far are on the disk: what is in a folder that a page made needs them. */
+  async namesSynced(): Promise<void> {
+    const named = this.#turns.filter(({ isNamed }) => isNamed);
+    await Promise.all(named.map(({ over }) => over));
+  }
+
+  /** Settles when nothing is under way. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#turns.map(({ over }) => over));
+  }
+}
