@@ -6,7 +6,6 @@ import {
   ftruncateSync,
   openSync,
   renameSync,
-  statfsSync,
   writeSync,
 } from 'node:fs';
 import { type Entry, modeMask, storedFolderMode } from '../../protocol/entry.ts';
@@ -24,21 +23,6 @@ const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 /** Mode until the content is complete. */
 const ownerOnly = 0o600;
 
-/**
- * ext4 gives a file its place on the disk when it must, each in a commit of its journal if each is synced.
- * One that was truncated gets it when it is closed (mount option `auto_da_alloc`, the default), so that
- * the first sync of a page commits all of it: 10,000 files took 2.1 s instead of 3.4.
- */
-const ext4 = 0xef53;
-
-function isOnExt4({ base }: Directory): boolean {
-  try {
-    return statfsSync(base).type === ext4;
-  } catch {
-    return false; // Some file systems have no answer.
-  }
-}
-
 interface Staged {
   /** Place in the page. */
   readonly index: number;
@@ -52,7 +36,7 @@ interface Staged {
 export class SmallBatch {
   readonly #folder: Folder;
   readonly #staging: Staging;
-  readonly #durable: boolean;
+  readonly #lane: SyncLane | undefined;
   readonly #base: string;
   readonly #entries: readonly Entry[];
   /** What went wrong with each entry, undefined where nothing did. */
@@ -61,31 +45,30 @@ export class SmallBatch {
   readonly #changed: SyncList;
   /** Looked up once a batch, and not at all for one of folders. */
   #stagingDirectory: Directory | undefined;
-  readonly #placedOnClose: boolean;
 
+  /** Without a `lane` nothing waits for the disk. */
   constructor(
     folder: Folder,
     staging: Staging,
-    durable: boolean,
+    lane: SyncLane | undefined,
     base: string,
     entries: readonly Entry[],
   ) {
     this.#folder = folder;
     this.#staging = staging;
-    this.#durable = durable;
+    this.#lane = lane;
     this.#base = base;
     this.#entries = entries;
     this.failures = entries.map(() => undefined);
-    this.#changed = new SyncList(folder, durable);
-    this.#placedOnClose = durable && isOnExt4(folder.root);
+    this.#changed = new SyncList(folder, lane !== undefined);
   }
 
   /** Writes the contents of the files, which lie end to end in `content`, and has them on the disk. */
-  async stage(content: Uint8Array, lane: SyncLane): Promise<void> {
+  async stage(content: Uint8Array): Promise<void> {
     this.#stageAll(content);
     const waiting = this.#staged.flatMap(({ fd }) => fd ?? []);
-    if (waiting.length === 0) return;
-    const failures = await lane.sync(waiting);
+    if (this.#lane === undefined || waiting.length === 0) return;
+    const failures = await this.#lane.sync(waiting);
     this.#staged = this.#staged.filter((file, i) =>
       this.#try(file, () => {
         const failure = failures[i];
@@ -95,13 +78,13 @@ export class SmallBatch {
   }
 
   /** Gives files their names, then makes folders; the disk has them when it settles. */
-  async name(lane: SyncLane): Promise<void> {
+  async name(): Promise<void> {
     const syncing = this.#folder.batch(() => {
       for (const file of this.#staged) this.#try(file, () => this.#name(file));
       for (const [index, entry] of this.#entries.entries()) {
         if (entry.kind !== 'file') this.#try({ index }, () => this.#storeFolder(entry));
       }
-      return this.#changed.flushIn(lane);
+      return this.#lane && this.#changed.flushIn(this.#lane);
     });
     try {
       await syncing;
@@ -137,9 +120,9 @@ export class SmallBatch {
 
   #stage(index: number, entry: Entry, bytes: Uint8Array): Staged {
     const { at, fd } = this.#open();
-    let synced = this.#durable ? fd : undefined;
+    let synced = this.#lane === undefined ? undefined : fd;
     try {
-      if (this.#placedOnClose) {
+      if (this.#lane?.placesOnClose) {
         ftruncateSync(fd);
         // Open before the other is closed: what the disk fails at is told to those that have the file
         // open. And before its mode may forbid it.

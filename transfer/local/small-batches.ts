@@ -42,7 +42,7 @@ export class SmallBatches {
   readonly #folder: Folder;
   readonly #staging: Staging;
   readonly #durable: boolean;
-  readonly #lane = new SyncLane();
+  #lane: SyncLane | undefined;
   /** Those under way, in the order in which they came. */
   #turns: Turn[] = [];
 
@@ -54,7 +54,8 @@ export class SmallBatches {
 
   /** Stores a page; gives what went wrong with each entry, undefined where nothing did. */
   store(base: string, entries: readonly Entry[], content: Uint8Array): Promise<Failures> {
-    const batch = new SmallBatch(this.#folder, this.#staging, this.#durable, base, entries);
+    if (this.#durable) this.#lane ??= new SyncLane(this.#folder.root);
+    const batch = new SmallBatch(this.#folder, this.#staging, this.#lane, base, entries);
     const turn = new Turn();
     const storing = this.#store(batch, content, turn);
     const leave = (): void => {
@@ -70,9 +71,9 @@ export class SmallBatches {
     const place = this.#turns.at(-atOnce);
     const before = this.#turns.at(-1);
     if (place !== undefined) await place.over;
-    await batch.stage(content, this.#lane);
+    await batch.stage(content);
     await before?.named;
-    const syncing = batch.name(this.#lane);
+    const syncing = batch.name();
     turn.tellNamed();
     await syncing;
     return batch.failures;

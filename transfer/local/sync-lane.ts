@@ -1,20 +1,43 @@
 /** Waits for the disk without stopping the thread that has other things to do meanwhile. */
-import { closeSync, fsync, fsyncSync } from 'node:fs';
+import { closeSync, fsync, fsyncSync, statfsSync } from 'node:fs';
 import { promisify } from 'node:util';
+import type { Directory } from './folder.ts';
 
 const syncInPool = promisify(fsync);
 
-/** A disk, or memory, that takes less is not worth the wake of another thread. */
-const promptMs = 1;
+/** Numbers of file systems in statfs(2). */
+const ext4 = 0xef53;
+const inMemory: readonly number[] = [0x0102_1994, 0x8584_58f6]; // tmpfs, ramfs
+
+function fileSystemOf({ base }: Directory): number {
+  try {
+    return statfsSync(base).type;
+  } catch {
+    return 0; // Some have no answer.
+  }
+}
 
 /**
  * Syncs what it is given, one after another: a disk that hangs may hold one thread of Node's pool,
  * which all that the process reads and writes must pass.
  */
 export class SyncLane {
+  /**
+   * ext4 gives a file its place on the disk when it must, each in a commit of its journal if each is synced.
+   * One that was truncated gets it when it is closed (mount option `auto_da_alloc`, the default), so that
+   * the first sync of a page commits all of it: 10,000 files took 2.1 s instead of 3.4.
+   */
+  readonly placesOnClose: boolean;
+  /** In memory there is nothing to wait for. */
+  readonly #isAtOnce: boolean;
   #before: Promise<unknown> = Promise.resolve();
-  /** As the last sync was. */
-  #isPrompt = false;
+
+  /** For what lies on the file system of `root`. */
+  constructor(root: Directory) {
+    const type = fileSystemOf(root);
+    this.placesOnClose = type === ext4;
+    this.#isAtOnce = inMemory.includes(type);
+  }
 
   /** Syncs descriptors, and closes them; gives what went wrong with each, undefined where nothing did. */
   sync(fds: readonly number[]): Promise<(Error | undefined)[]> {
@@ -29,27 +52,20 @@ export class SyncLane {
    */
   async #syncAll(fds: readonly number[]): Promise<(Error | undefined)[]> {
     const failures: (Error | undefined)[] = fds.map(() => undefined);
-    const last = fds.length - 1;
+    const inPool = this.#isAtOnce ? undefined : fds.at(-1);
     try {
-      if (last >= 0) await this.#syncFirst(fds[last] as number);
+      if (inPool !== undefined) await syncInPool(inPool);
     } catch (error) {
-      failures[last] = error as Error;
+      failures[fds.length - 1] = error as Error;
     }
     for (const [index, fd] of fds.entries()) {
       try {
-        if (index < last) fsyncSync(fd);
+        if (fd !== inPool) fsyncSync(fd);
       } catch (error) {
         failures[index] = error as Error;
       }
       closeSync(fd);
     }
     return failures;
-  }
-
-  async #syncFirst(fd: number): Promise<void> {
-    const startedAtMs = performance.now();
-    if (this.#isPrompt) fsyncSync(fd);
-    else await syncInPool(fd);
-    this.#isPrompt = performance.now() - startedAtMs < promptMs;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Lets the disk take its time: while syncs are held, each waits until it is let go, in the order of
- * its test. As `recording.ts` it stands in front of `node:fs`, must be loaded before anything of the
+ * its test, and every folder is on a disk of no known kind. As `recording.ts` it stands in front of `node:fs`, must be loaded before anything of the
  * storage, and sees one thread.
  */
 import fs from 'node:fs';
@@ -17,6 +17,7 @@ function fsync(fd: number, done: Done): void {
 }
 Object.defineProperties(fsync, Object.getOwnPropertyDescriptors(original));
 fs.fsync = fsync as typeof fs.fsync;
+fs.statfsSync = (() => ({ type: 0 })) as unknown as typeof fs.statfsSync;
 syncBuiltinESMExports();
 
 /** From now on syncs wait. */
