@@ -64,7 +64,11 @@ export class SyncLane {
       } catch (error) {
         failures[index] = error as Error;
       }
-      closeSync(fd);
+      try {
+        closeSync(fd);
+      } catch (error) {
+        failures[index] ??= error as Error; // A file system across a network may tell only now.
+      }
     }
     return failures;
   }
