@@ -102,7 +102,7 @@ test('an unknown critical field of a hello ends the connection, an unknown other
 
 /** A hello frame with this payload. */
 function reframed(payload: Uint8Array): Uint8Array {
-  // The codec's own error frame is as good a carrier as any: only the header counts.
+  // A chunk carries every payload, and gets its checksum right; then it says that it is a hello.
   const chunk = chunkFrame(0, 0, payload);
   const bytes = new Uint8Array(chunk);
   return asType(bytes, 1);

@@ -12,8 +12,8 @@ import { SmallBatch } from './small-batch.ts';
 import type { Staging } from './staging.ts';
 import { SyncLane } from './sync-lane.ts';
 
-/** Pages at a time: one is written, one waits for its content, one for its names. Each keeps its files open. */
-const atOnce = 3;
+/** Pages that keep their files open: one is written, one waits for its content. With names they are closed. */
+const openPages = 2;
 
 type Failures = (PackedError | undefined)[];
 
@@ -68,9 +68,9 @@ export class SmallBatches {
   }
 
   async #store(batch: SmallBatch, content: Uint8Array, turn: Turn): Promise<Failures> {
-    const place = this.#turns.at(-atOnce);
+    const place = this.#turns.at(-openPages);
     const before = this.#turns.at(-1);
-    if (place !== undefined) await place.over;
+    if (place !== undefined) await place.named;
     await batch.stage(content);
     await before?.named;
     const syncing = batch.name();

@@ -1,7 +1,7 @@
 /**
- * Lets the disk take its time: while syncs are held, each waits until it is let go, in the order of
- * its test, and every folder is on a disk of no known kind. As `recording.ts` it stands in front of `node:fs`, must be loaded before anything of the
- * storage, and sees one thread.
+ * Lets the disk take its time: while syncs in the thread pool are held, each waits until a test lets it
+ * go; every folder is on a disk of no known kind. As `recording.ts` it stands in front of `node:fs`,
+ * must be loaded before anything of the storage, and sees one thread.
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
