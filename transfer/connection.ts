@@ -9,8 +9,15 @@ import type { Duplex } from 'node:stream';
 import { FrameDecoder } from '../protocol/decoder.ts';
 import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
-import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/frames.ts';
+import {
+  type ChunkFrame,
+  type ControlFrame,
+  encodeFrame,
+  type Frame,
+  isBulk,
+} from '../protocol/frames.ts';
 import { headerBytes } from '../protocol/header.ts';
+import { type ArrivedRun, continues } from './arrived-run.ts';
 import type { ChunkBatch } from './chunk-batch.ts';
 import { Deadlines, type Timeouts } from './deadlines.ts';
 import { ReceiveWindow, type SendingFigures } from './flow.ts';
@@ -68,6 +75,8 @@ export class Connection implements Carrier {
   readonly #writer: FrameWriter;
   readonly traffic: Traffic;
   #receiveWindow: ReceiveWindow;
+  /** Chunks that were parsed and not yet heard: what follows may belong to them. */
+  #run: [ChunkFrame, ...ChunkFrame[]] | undefined;
   #saidGoodbye = false;
   #heardGoodbye = false;
   #failure: FerryError | undefined;
@@ -162,19 +171,13 @@ export class Connection implements Carrier {
       this.#deadlines.heard(block.end - block.start);
       if (!this.#readPreamble(block)) return block.end - block.start + 1;
       this.#receiveWindow.readBegin();
-      for (;;) {
-        if (this.#phase === 'closed') return 0;
-        if (this.#phase === 'refused') block.start = block.end;
-        const { bytes, view, start } = block;
-        const decoded = this.#decoder.next(bytes, view, start, block.end);
-        if (this.#phase === 'greeting') this.#countGreeting(decoded?.length ?? 0);
-        if (decoded === undefined) break;
-        block.start += decoded.length;
-        if (this.#phase === 'greeting') {
-          const payload = bytes.subarray(start + headerBytes, start + decoded.length);
-          this.#greet(decoded.frame, payload);
-        } else this.#dispatch(decoded.frame, decoded.length - headerBytes);
+      try {
+        this.#parseFrames(block);
+      } finally {
+        // What came before a fault was heard before it.
+        this.#hearRun();
       }
+      if (this.#phase === 'closed') return 0;
       this.#deadlines.parsed(block.end - block.start);
       for (const request of this.#requests) request.readEnd();
       this.#receiveWindow.readEnd();
@@ -182,6 +185,26 @@ export class Connection implements Carrier {
       this.#breach(error);
     }
     return this.#decoder.neededBytes;
+  }
+
+  #parseFrames(block: Block): void {
+    while (this.#phase !== 'closed') {
+      if (this.#phase === 'refused') block.start = block.end;
+      const { bytes, view, start } = block;
+      const decoded = this.#decoder.next(bytes, view, start, block.end);
+      if (this.#phase === 'greeting') this.#countGreeting(decoded?.length ?? 0);
+      if (decoded === undefined) return;
+      const { frame, length } = decoded;
+      block.start += length;
+      if (this.#phase === 'greeting') {
+        this.#greet(frame, bytes.subarray(start + headerBytes, start + length));
+      } else if (frame.type === 'chunk') {
+        this.#gather(frame);
+      } else {
+        this.#hearRun();
+        this.#dispatch(frame, length - headerBytes);
+      }
+    }
   }
 
   /** Whether the preamble is behind us. */
@@ -210,7 +233,25 @@ export class Connection implements Carrier {
     if (this.#handshake.done) this.#open();
   }
 
-  #dispatch(frame: Frame, payloadBytes: number): void {
+  #gather(chunk: ChunkFrame): void {
+    const last = this.#run?.at(-1);
+    if (last !== undefined && !continues(last, chunk)) this.#hearRun();
+    this.#receiveWindow.received(chunk.payload.length);
+    if (this.#run === undefined) this.#run = [chunk];
+    else this.#run.push(chunk);
+  }
+
+  #hearRun(): void {
+    const run: ArrivedRun | undefined = this.#run;
+    this.#run = undefined;
+    if (run === undefined || this.#phase === 'closed') return;
+    // Only an open request has chunks.
+    const request = this.#requests.hear(run[0]) as Request;
+    request.hearChunks(run);
+    if (request.closed) this.#tidy(request.id);
+  }
+
+  #dispatch(frame: ControlFrame, payloadBytes: number): void {
     const bulkBytes = isBulk(frame.type) ? payloadBytes : 0;
     if (bulkBytes > 0) this.#receiveWindow.received(bulkBytes);
     if (frame.request === 0) {
@@ -224,7 +265,7 @@ export class Connection implements Carrier {
     }
     const isNew = request.state === 'idle';
     request.hear(frame, bulkBytes);
-    if (isNew) this.#begin(request, frame as ControlFrame);
+    if (isNew) this.#begin(request, frame);
     if (request.closed) this.#tidy(request.id);
   }
 

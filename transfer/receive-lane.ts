@@ -3,6 +3,7 @@ import { type FerryError, ProtocolError } from '../protocol/errors.ts';
 import type { ChunkFrame, ControlFrame } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { type Range, RangeSet } from '../protocol/ranges.ts';
+import { type ArrivedRun, endOf, payloadBytes } from './arrived-run.ts';
 import type { Block } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Receiving } from './receive.ts';
@@ -94,34 +95,43 @@ export class ReceiveLane implements Listener {
     this.#receiving.hear(this, frame);
   }
 
-  onChunk(frame: ChunkFrame): void {
-    const { index, zero } = frame;
-    const bytes = frame.payload.length;
-    const { chunkBytes } = this.#receiving.offer;
-    const payload = zero ? zeroChunk(chunkBytes) : frame.payload;
-    const intact = zero ? frame.checksum === zeroChecksum(chunkBytes) : frame.intact;
-    const { carrier } = this.request;
+  onChunks(run: ArrivedRun): void {
+    const [{ index, zero, checksum, intact }] = run;
+    const end = endOf(run);
+    const isWanted = this.dealt.hasAll(index, end);
+    if (!isWanted && run.length > 1) {
+      for (const chunk of run) this.onChunks([chunk]);
+      return;
+    }
+    const { knownSize, offer, options } = this.#receiving;
+    const isIntact = zero ? checksum === zeroChecksum(offer.chunkBytes) : intact;
+    const bytes = payloadBytes(run);
     // What nobody asked for is no progress: it could come for ever.
-    if (this.dealt.has(index)) this.request.moved();
-    this.#receiving.options.onArrived?.(bytes, intact ? 0 : 1);
-    if (index >= this.#receiving.knownSize.chunks)
-      this.#receiving.knownSize.checkLength(index, payload.length);
-    if (!intact && this.dealt.has(index)) {
-      carrier.consumed(bytes);
-      this.#receiving.repeat(this, index);
+    if (isWanted) this.request.moved();
+    options.onArrived?.(bytes, isIntact ? 0 : run.length);
+    const isUsed = isWanted && isIntact;
+    const { chunks } = knownSize;
+    for (const chunk of run) {
+      // What is dropped must not lie past the end either.
+      if (isUsed || chunk.index >= chunks) {
+        knownSize.checkLength(chunk.index, this.#contentOf(chunk).length);
+      }
+    }
+    if (isUsed) {
+      this.dealt.remove(index, end);
+      if (this.dealt.rangeCount > transferLimits.rangesHeld) {
+        throw new ProtocolError('protocol', 'Too many holes are left in what is sent.');
+      }
+      for (const chunk of run) this.#append(chunk, this.#contentOf(chunk));
       return;
     }
     // Wanted of nobody here, or wanted and arrived already: verified, counted and dropped.
-    if (!this.dealt.has(index)) {
-      carrier.consumed(bytes);
-      return;
-    }
-    this.#receiving.knownSize.checkLength(index, payload.length);
-    this.dealt.remove(index, index + 1);
-    if (this.dealt.rangeCount > transferLimits.rangesHeld) {
-      throw new ProtocolError('protocol', 'Too many holes are left in what is sent.');
-    }
-    this.#append(frame, payload);
+    this.request.carrier.consumed(bytes);
+    if (isWanted) for (const chunk of run) this.#receiving.repeat(this, chunk.index);
+  }
+
+  #contentOf({ zero, payload }: ChunkFrame): Uint8Array {
+    return zero ? zeroChunk(this.#receiving.offer.chunkBytes) : payload;
   }
 
   #append({ index, zero, checksum, payload: { length } }: ChunkFrame, content: Uint8Array): void {

@@ -133,7 +133,7 @@ class IncomingPage {
     if (eager) this.#askRoom();
     request.listen({
       onFrame: (frame) => this.#hear(frame),
-      onChunk: (frame) => this.#hearChunk(frame),
+      onChunks: (run) => run.forEach((chunk) => this.#hearChunk(chunk)),
       onFailed: (error) => {
         this.#failure = error;
         this.#wake.notify();

@@ -32,7 +32,7 @@ export interface ReceiveOptions {
   readonly connections: number;
   /** Waits until so many bytes of content may be kept, or throws. */
   readonly pass?: (bytes: number) => Promise<void>;
-  /** A chunk of so many bytes arrived; `repeated` is 1 when it is damaged, and asked for again. */
+  /** Chunks of so many bytes arrived; `repeated` of them are damaged, and asked for again. */
   readonly onArrived?: (bytes: number, repeated: number) => void;
   /** What is held changed: bytes of the file. */
   readonly onHave?: (heldBytes: number) => void;

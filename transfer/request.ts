@@ -2,7 +2,8 @@
 
 import { Conversation, type Speaker } from '../protocol/conversation.ts';
 import { type FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
-import type { ChunkFrame, ControlFrame, Frame, FrameOf } from '../protocol/frames.ts';
+import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
+import { type ArrivedRun, payloadBytes } from './arrived-run.ts';
 import type { ChunkBatch } from './chunk-batch.ts';
 import type { SendingFigures } from './flow.ts';
 import type { Block } from './input-buffer.ts';
@@ -67,10 +68,11 @@ export interface Listener {
    */
   onFrame(frame: ControlFrame, bulkBytes: number): void;
   /**
-   * A chunk, to be used or dropped; only the listener knows whether it is progress. It owes `consumed(payload bytes)`, now or later; the
-   * payload is valid during the call, and longer only under a pin.
+   * Chunks, to be used or dropped; only the listener knows whether they are progress. It owes
+   * `consumed(payload bytes)`, now or later; payloads are valid during the call, and longer only
+   * under a pin.
    */
-  onChunk?(frame: ChunkFrame): void;
+  onChunks?(run: ArrivedRun): void;
   /** No more frames of this read: time to write what came together. */
   onReadEnd?(): void;
   /** The request is over: the peer's error, or the connection's end. Called at most once. */
@@ -249,19 +251,9 @@ export class Request {
    * The peer said a frame of this request, which carried `bulkBytes` that count against the
    * in-flight limit. Throws ProtocolError when it may not say it.
    */
-  hear(frame: Frame, bulkBytes: number): void {
+  hear(frame: ControlFrame, bulkBytes: number): void {
     const draining = this.over;
     this.#conversation.advance(this.peerRole, frame);
-    if (frame.type === 'chunk') {
-      this.traffic.receivedBytes += bulkBytes;
-      this.carrier.traffic.receivedBytes += bulkBytes;
-      if (draining || this.#listener?.onChunk === undefined) {
-        this.carrier.consumed(bulkBytes);
-      } else {
-        this.#listener.onChunk(frame);
-      }
-      return;
-    }
     if (frame.type === 'error' || frame.type === 'cancel') {
       this.#peerLeft(frame);
       return;
@@ -278,6 +270,18 @@ export class Request {
       this.progressAtMs = performance.now();
     }
     this.#listener?.onFrame(frame, bulkBytes);
+  }
+
+  /** The peer said chunks of this request. Throws ProtocolError when it may not. */
+  hearChunks(run: ArrivedRun): void {
+    const draining = this.over;
+    // No chunk changes what may be said next.
+    this.#conversation.advance(this.peerRole, run[0]);
+    const bytes = payloadBytes(run);
+    this.traffic.receivedBytes += bytes;
+    this.carrier.traffic.receivedBytes += bytes;
+    if (draining || this.#listener?.onChunks === undefined) this.carrier.consumed(bytes);
+    else this.#listener.onChunks(run);
   }
 
   /** Only work that gets on counts as progress. */

@@ -458,7 +458,7 @@ test('a peer that sends more than it may is cut off', async (t) => {
       onRequest: (request) =>
         request.listen({
           onFrame: () => undefined,
-          onChunk: () => undefined,
+          onChunks: () => undefined,
           onFailed: () => undefined,
         }),
     },
