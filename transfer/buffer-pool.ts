@@ -2,20 +2,28 @@
  * Memory for content on its way, of all connections of the process together, used again and again:
  * what is dropped instead would take room until the next large garbage collection.
  */
+import { Arena } from './arena.ts';
+import { hashedMemory } from './hashed-memory.ts';
 import { transferLimits } from './limits.ts';
 
 /** What may lie idle beside what is used, as a part of the limit: memory of another size is often what comes next. */
 const idlePart = 1 / 4;
+
+type MakeMemory = (bytes: number) => ArrayBuffer | undefined;
 
 export class BufferPool {
   #limitBytes: number;
   #usedBytes = 0;
   #promisedBytes = 0;
   /** Given back, and not yet taken again. */
-  #idle: ArrayBuffer[] = [];
+  #idle: Uint8Array<ArrayBuffer>[] = [];
+  /** Makes what all memory comes from while it has room; forgotten once it did. */
+  #makeMemory: MakeMemory | undefined;
+  #arena: Arena | undefined;
 
-  constructor(limitBytes: number = transferLimits.transferBufferBytes) {
+  constructor(limitBytes: number = transferLimits.transferBufferBytes, makeMemory?: MakeMemory) {
     this.#limitBytes = limitBytes;
+    this.#makeMemory = makeMemory;
   }
 
   /** Whether more is in use than there shall be: whoever has more than the least is to give it back. */
@@ -34,22 +42,32 @@ export class BufferPool {
   }
 
   /** Memory of exactly `bytes`, or undefined where there is no room for it; to be given back. */
-  take(bytes: number): ArrayBuffer | undefined {
-    const hasRoom = this.#usedBytes + this.#promisedBytes + bytes <= this.#limitBytes;
-    return hasRoom ? this.takeLeast(bytes) : undefined;
+  take(bytes: number): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#usedBytes + this.#promisedBytes + bytes > this.#limitBytes) return undefined;
+    // Who only asks something never comes here, and is spared the making.
+    this.#makeArena();
+    return this.takeLeast(bytes);
+  }
+
+  #makeArena(): void {
+    const memory = this.#makeMemory?.((1 + idlePart) * this.#limitBytes);
+    this.#makeMemory = undefined;
+    if (memory !== undefined) this.#arena = new Arena(memory);
   }
 
   /** The same for the little that everybody always has: it counts, and is never refused. */
-  takeLeast(bytes: number): ArrayBuffer {
+  takeLeast(bytes: number): Uint8Array<ArrayBuffer> {
     const place = this.#idle.findIndex(({ byteLength }) => byteLength === bytes);
     const [known] = place < 0 ? [] : this.#idle.splice(place, 1);
     this.#usedBytes += bytes;
     this.#trim();
-    return known ?? Buffer.allocUnsafeSlow(bytes).buffer;
+    return (
+      known ?? this.#arena?.take(bytes) ?? new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
+    );
   }
 
   /** Nobody, the system neither, reads or writes `memory` any more. */
-  give(memory: ArrayBuffer): void {
+  give(memory: Uint8Array<ArrayBuffer>): void {
     this.#usedBytes -= memory.byteLength;
     this.#idle.push(memory);
     this.#trim();
@@ -59,9 +77,11 @@ export class BufferPool {
     const mostBytes = (1 + idlePart) * this.#limitBytes - this.#usedBytes;
     let idleBytes = this.#idle.reduce((sum, { byteLength }) => sum + byteLength, 0);
     while (idleBytes > 0 && idleBytes > mostBytes) {
-      idleBytes -= (this.#idle.shift() as ArrayBuffer).byteLength;
+      const dropped = this.#idle.shift() as Uint8Array<ArrayBuffer>;
+      idleBytes -= dropped.byteLength;
+      this.#arena?.give(dropped);
     }
   }
 }
 
-export const bufferPool: BufferPool = new BufferPool();
+export const bufferPool: BufferPool = new BufferPool(undefined, hashedMemory);

@@ -34,11 +34,11 @@ export class ChunkBatch {
   #hasBegun = false;
 
   /** `memory` is of `bytesFor` bytes. */
-  constructor(chunkBytes: number, capacity: number, memory: ArrayBuffer) {
+  constructor(chunkBytes: number, capacity: number, memory: Uint8Array<ArrayBuffer>) {
     this.capacity = capacity;
     this.#chunkBytes = chunkBytes;
-    this.#bytes = Buffer.from(memory);
-    this.#view = new DataView(memory);
+    this.#bytes = memory;
+    this.#view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     for (let i = 0; i < capacity; i += 1) {
       const at = i * (headerBytes + chunkBytes) + headerBytes;
       this.#places.push(this.#bytes.subarray(at, at + chunkBytes));

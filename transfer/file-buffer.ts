@@ -34,7 +34,7 @@ export async function withFileBuffer<T>(
     bufferPool.take(wholeChunks(sendBatchBytes)) ??
     bufferPool.takeLeast(wholeChunks(firstBatchBytes));
   try {
-    return await use(new Uint8Array(memory, pastStoresBytes));
+    return await use(memory.subarray(pastStoresBytes));
   } finally {
     bufferPool.give(memory);
   }

@@ -125,8 +125,7 @@ export class FrameWriter {
     // What is dropped after each run would wait for a garbage collection.
     const pooled = bytes <= runMemoryBytes ? bufferPool.take(runMemoryBytes) : undefined;
     try {
-      const memory =
-        pooled === undefined ? Buffer.allocUnsafe(bytes) : Buffer.from(pooled, 0, bytes);
+      const memory = pooled === undefined ? Buffer.allocUnsafe(bytes) : pooled.subarray(0, bytes);
       await this.#socketTime.during(this.#put(framed(run, from, to, memory)));
     } finally {
       if (pooled !== undefined) bufferPool.give(pooled);

@@ -29,10 +29,16 @@ export class Block {
   /** Made for a frame that is longer than those of files. */
   isLong = false;
 
-  constructor(memory: ArrayBuffer) {
-    // No Buffer: its slice() is a view, and what is kept must be a copy.
-    this.bytes = new Uint8Array(memory);
-    this.view = new DataView(memory);
+  /** `memory` is no Buffer: its slice() is a view, and what is kept must be a copy. */
+  constructor(memory: Uint8Array<ArrayBuffer>) {
+    this.bytes = memory;
+    this.view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+  }
+
+  /** Whether `bytes` lie in it. */
+  holds({ buffer, byteOffset }: Uint8Array): boolean {
+    const at = byteOffset - this.bytes.byteOffset;
+    return buffer === this.bytes.buffer && at >= 0 && at < this.bytes.length;
   }
 }
 
@@ -166,7 +172,7 @@ export class InputBuffer {
   #drop(isDropped: (block: Block) => boolean): void {
     const dropped = this.#blocks.filter((block) => isDropped(block));
     this.#blocks = this.#blocks.filter((block) => !dropped.includes(block));
-    for (const { bytes } of dropped) this.#pool.give(bytes.buffer);
+    for (const { bytes } of dropped) this.#pool.give(bytes);
   }
 
   #isFree(block: Block): boolean {

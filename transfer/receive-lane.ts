@@ -140,7 +140,7 @@ export class ReceiveLane implements Listener {
       run !== undefined &&
       index === run.first + run.slices.length &&
       run.zero === zero &&
-      (zero || content.buffer === run.block.bytes.buffer) &&
+      (zero || run.block.holds(content)) &&
       run.slices.length < this.#receiving.sink.runChunks;
     if (fits) {
       run.slices.push(content);

@@ -13,7 +13,7 @@ export class SendBatches {
   readonly #sending: Sending;
   readonly #carrier: Carrier;
   readonly #free: ChunkBatch[] = [];
-  readonly #memory = new Map<ChunkBatch, ArrayBuffer>();
+  readonly #memory = new Map<ChunkBatch, Uint8Array<ArrayBuffer>>();
   /** Batches that were made and not given up, those among them, too, whose memory is gone. */
   #count = 0;
   #isFast = false;
@@ -66,7 +66,7 @@ export class SendBatches {
     return this.#make(capacity, bufferPool.takeLeast(bytes));
   }
 
-  #make(capacity: number, memory: ArrayBuffer): ChunkBatch {
+  #make(capacity: number, memory: Uint8Array<ArrayBuffer>): ChunkBatch {
     const batch = new ChunkBatch(this.#sending.options.chunkBytes, capacity, memory);
     this.#memory.set(batch, memory);
     this.#count += 1;

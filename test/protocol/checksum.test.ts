@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { checksum, digestOf, fold } from '../../protocol/checksum.ts';
+import { checksum, digestOf, fold, hashInPlace, type Xxhash } from '../../protocol/checksum.ts';
+import { hashedMemory } from '../../transfer/hashed-memory.ts';
 import { table } from './helpers/doc.ts';
 import { exampleBytes, exampleFile } from './helpers/examples.ts';
 import { helloChecksum, helloDigest } from './helpers/session.ts';
@@ -17,6 +18,28 @@ test('checksum is XXH64 with seed 0', (t) => {
       t.is(checksum(bytes), xxh64(bytes));
     }),
   );
+});
+
+test('checksum is the same in memory that is hashed in place, and elsewhere', (t) => {
+  const memory = hashedMemory(100_000) as ArrayBuffer;
+  t.true(memory.byteLength >= 100_000);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat({ max: 99_000 }), (bytes, at) => {
+      const placed = new Uint8Array(memory, at, bytes.length);
+      placed.set(bytes);
+      t.is(checksum(placed), xxh64(bytes));
+      t.is(checksum(bytes), xxh64(bytes));
+      t.deepEqual(placed, bytes, 'nothing but looked at');
+    }),
+  );
+});
+
+test('memory whose code computes something else is refused, and changes nothing', (t) => {
+  const mem = { buffer: new ArrayBuffer(1024), grow: () => 0 };
+  const wrong: Xxhash = { mem, xxh64: () => 1n };
+  t.throws(() => hashInPlace(wrong, 1000), { message: /computes something else/ });
+  const bytes = new Uint8Array(mem.buffer, 8, 5);
+  t.is(checksum(bytes), xxh64(bytes));
 });
 
 const littleEndian = (values: readonly bigint[]): Uint8Array =>

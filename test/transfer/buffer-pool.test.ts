@@ -3,7 +3,7 @@ import { BufferPool } from '../../transfer/buffer-pool.ts';
 
 test('what was given back is taken again, when it has the size', (t) => {
   const pool = new BufferPool(300);
-  const memory = pool.take(100) as ArrayBuffer;
+  const memory = pool.take(100) as Uint8Array<ArrayBuffer>;
   pool.give(memory);
   t.not(pool.take(99), memory);
   t.is(pool.take(100), memory);
@@ -14,7 +14,7 @@ test('what was given back is taken again, when it has the size', (t) => {
 
 test('what is idle gives way to another size', (t) => {
   const pool = new BufferPool(300);
-  const memory = [100, 100, 100].map((bytes) => pool.take(bytes) as ArrayBuffer);
+  const memory = [100, 100, 100].map((bytes) => pool.take(bytes) as Uint8Array<ArrayBuffer>);
   for (const one of memory) pool.give(one);
   t.is(pool.take(250)?.byteLength, 250);
   t.is(pool.take(100), undefined);
@@ -30,7 +30,10 @@ test('the least is never refused, and counts', (t) => {
 
 test('a pool that becomes smaller takes its part when something is given back', (t) => {
   const pool = new BufferPool(200);
-  const [one, other] = [pool.take(100) as ArrayBuffer, pool.take(100) as ArrayBuffer];
+  const [one, other] = [
+    pool.take(100) as Uint8Array<ArrayBuffer>,
+    pool.take(100) as Uint8Array<ArrayBuffer>,
+  ];
   pool.resize(100);
   pool.give(one);
   t.is(pool.take(100), undefined);
@@ -44,7 +47,7 @@ test('what is promised leaves less for others, and whoever has more is told', (t
   const pool = new BufferPool(100);
   pool.promise(60);
   t.is(pool.take(50), undefined);
-  const memory = pool.take(40) as ArrayBuffer;
+  const memory = pool.take(40) as Uint8Array<ArrayBuffer>;
   pool.takeLeast(60);
   t.false(pool.isOver);
   pool.takeLeast(1);
@@ -53,4 +56,23 @@ test('what is promised leaves less for others, and whoever has more is told', (t
   t.false(pool.isOver);
   pool.promise(-60);
   t.is(pool.take(39)?.byteLength, 39);
+});
+
+test('memory is made when more than the least is taken first, once, and used while it has room', (t) => {
+  const made: ArrayBuffer[] = [];
+  const pool = new BufferPool(100_000, (bytes) => {
+    const memory = new ArrayBuffer(bytes);
+    made.push(memory);
+    return memory;
+  });
+  pool.give(pool.takeLeast(10_000));
+  t.is(made.length, 0);
+  const parts = [40_000, 50_000].map((bytes) => pool.take(bytes) as Uint8Array<ArrayBuffer>);
+  t.is(made.length, 1);
+  for (const part of parts) t.true(part.buffer === made[0]);
+  const more = pool.takeLeast(60_000);
+  t.not(more.buffer, made[0], 'there was no room in it');
+  for (const part of [...parts, more]) pool.give(part);
+  t.is(pool.take(100_000)?.buffer, made[0], 'what was idle gave way');
+  t.is(made.length, 1);
 });

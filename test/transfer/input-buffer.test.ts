@@ -288,7 +288,7 @@ test('what was taken from the pool is given back when nobody can touch it any mo
   t.is(pool.take(poolBytes), undefined, 'the link may still read into a block');
   reader.input.closed();
   reader.input.closed();
-  const all = pool.take(poolBytes) as ArrayBuffer;
+  const all = pool.take(poolBytes) as Uint8Array<ArrayBuffer>;
   t.is(all.byteLength, poolBytes);
   t.is(pool.take(1), undefined, 'and no more was given back than was taken');
 });

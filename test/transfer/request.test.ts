@@ -50,7 +50,7 @@ class Notes implements Carrier {
   }
 
   pin(): Block {
-    return new Block(new ArrayBuffer(1));
+    return new Block(new Uint8Array(1));
   }
 
   unpin(): void {
