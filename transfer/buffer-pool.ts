@@ -44,8 +44,8 @@ export class BufferPool {
   /** Memory of exactly `bytes`, or undefined where there is no room for it; to be given back. */
   take(bytes: number): Uint8Array<ArrayBuffer> | undefined {
     if (this.#usedBytes + this.#promisedBytes + bytes > this.#limitBytes) return undefined;
-    // Who only asks something never comes here, and is spared the making.
-    this.#makeArena();
+    // Who moves little is spared the making, and V8's large collection that so much memory brings about.
+    if (bytes >= transferLimits.sendBatchBytes) this.#makeArena();
     return this.takeLeast(bytes);
   }
 

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { BufferPool } from '../../transfer/buffer-pool.ts';
+import { transferLimits } from '../../transfer/limits.ts';
 
 test('what was given back is taken again, when it has the size', (t) => {
   const pool = new BufferPool(300);
@@ -58,21 +59,25 @@ test('what is promised leaves less for others, and whoever has more is told', (t
   t.is(pool.take(39)?.byteLength, 39);
 });
 
-test('memory is made when more than the least is taken first, once, and used while it has room', (t) => {
+test('memory is made when much is taken first, once, and used while it has room', (t) => {
+  const { sendBatchBytes: much } = transferLimits;
   const made: ArrayBuffer[] = [];
-  const pool = new BufferPool(100_000, (bytes) => {
+  const pool = new BufferPool(3 * much, (bytes) => {
     const memory = new ArrayBuffer(bytes);
     made.push(memory);
     return memory;
   });
-  pool.give(pool.takeLeast(10_000));
+  pool.give(pool.takeLeast(2 * much));
+  pool.give(pool.take(much - 1) as Uint8Array<ArrayBuffer>);
   t.is(made.length, 0);
-  const parts = [40_000, 50_000].map((bytes) => pool.take(bytes) as Uint8Array<ArrayBuffer>);
-  t.is(made.length, 1);
-  for (const part of parts) t.true(part.buffer === made[0]);
-  const more = pool.takeLeast(60_000);
-  t.not(more.buffer, made[0], 'there was no room in it');
-  for (const part of [...parts, more]) pool.give(part);
-  t.is(pool.take(100_000)?.buffer, made[0], 'what was idle gave way');
+  const isMade = (part: Uint8Array | undefined): boolean => part?.buffer === made[0];
+  const part = pool.take(much) as Uint8Array<ArrayBuffer>;
+  t.true(isMade(part));
+  const small = pool.takeLeast(much / 2);
+  t.true(isMade(small));
+  const more = pool.takeLeast(3 * much);
+  t.false(isMade(more), 'there was no room in it');
+  for (const each of [part, small, more]) pool.give(each);
+  t.true(isMade(pool.take(2.5 * much)), 'what was idle gave way');
   t.is(made.length, 1);
 });
