@@ -27,13 +27,16 @@ function digest(content: Uint8Array): bigint {
 class HandSender {
   readonly content: Uint8Array;
   readonly storage = new MemoryStorage();
-  readonly daemon = new TestDaemon(this.storage);
-  readonly ends = rawClient(this.daemon);
-  readonly peer: RawPeer = this.ends.peer;
+  readonly daemon: TestDaemon;
+  readonly ends: ReturnType<typeof rawClient>;
+  readonly peer: RawPeer;
   request = 1;
 
-  constructor(content: Uint8Array) {
+  constructor(content: Uint8Array, daemon?: TestDaemon) {
     this.content = content;
+    this.daemon = daemon ?? new TestDaemon(this.storage);
+    this.ends = rawClient(this.daemon);
+    this.peer = this.ends.peer;
     this.peer.greet();
   }
 
@@ -113,6 +116,65 @@ test('chunks may come in any order, before the end of their round', async (t) =>
     }),
     { numRuns: 30 },
   );
+});
+
+test('what comes in one read is the same as chunk by chunk: repeated, damaged and out of order', async (t) => {
+  const step = fc.record({
+    first: fc.nat({ max: 19 }),
+    count: fc.integer({ min: 1, max: 6 }),
+    damaged: fc.boolean(),
+    /** Whether the read ends behind it. */
+    last: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+      const chunks = 20;
+      const sender = new HandSender(contentOf(chunks * chunkBytes - 5));
+      sender.offer();
+      await sender.peer.next('want');
+      const arrived = new Set<number>();
+      const damages = new Map<number, number>();
+      let rounds = 1;
+      let read: Uint8Array[] = [];
+      const whole = { first: 0, count: chunks, damaged: false, last: true };
+      for (const { first, count, damaged, last } of [...steps, whole]) {
+        for (let i = first; i < Math.min(first + count, chunks); i += 1) {
+          const times = damages.get(i) ?? 0;
+          const isDamaged = damaged && times < limits.chunkRepeats;
+          if (isDamaged && !arrived.has(i)) {
+            damages.set(i, times + 1);
+            rounds += 1;
+          }
+          if (!isDamaged) arrived.add(i);
+          read.push(sender.chunk(i, { damage: isDamaged }));
+        }
+        if (last) {
+          sender.peer.say(Buffer.concat(read));
+          read = [];
+        }
+      }
+      // Each damaged one was asked for, alone: else this answers another round.
+      sender.peer.say(sender.end(rounds));
+      t.is((await sender.peer.next('complete')).outcome, 'stored');
+      t.true(await sender.stored());
+      sender.close();
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('what came in a read before a fault is kept', async (t) => {
+  const sender = new HandSender(contentOf(8 * chunkBytes));
+  sender.offer();
+  await sender.peer.next('want');
+  const noHeader = new Uint8Array(32).fill(0xff);
+  sender.peer.say(Buffer.concat([sender.chunk(0), sender.chunk(1), sender.chunk(2), noHeader]));
+  t.deepEqual(await sender.error(), { failure: 'corrupt', request: 0 });
+  await sender.peer.ended;
+  const again = new HandSender(sender.content, sender.daemon);
+  again.offer();
+  t.deepEqual((await again.peer.next('want')).ranges, [{ start: 3, end: 8 }]);
+  again.close();
 });
 
 test('an empty file is asked for with a want without ranges', async (t) => {
