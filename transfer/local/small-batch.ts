@@ -69,12 +69,10 @@ export class SmallBatch {
     const waiting = this.#staged.flatMap(({ fd }) => fd ?? []);
     if (this.#lane === undefined || waiting.length === 0) return;
     const failures = await this.#lane.sync(waiting);
-    this.#staged = this.#staged.filter((file, i) =>
-      this.#try(file, () => {
-        const failure = failures[i];
-        if (failure !== undefined) throw failure;
-      }),
-    );
+    this.#staged = this.#staged.filter((file, i) => {
+      if (failures[i] !== undefined) this.#fail(file, failures[i]);
+      return failures[i] === undefined;
+    });
   }
 
   /** Gives files their names, then makes folders; the disk has them when it settles. */
@@ -95,17 +93,20 @@ export class SmallBatch {
     }
   }
 
-  /** Runs `step` for one entry; a failure is noted, and what was staged for it deleted. */
-  #try(file: { readonly index: number; readonly at?: string }, step: () => void): boolean {
-    const { path } = this.#entries[file.index] as Entry;
+  /** Runs `step` for one entry. */
+  #try(file: { readonly index: number; readonly at?: string }, step: () => void): void {
     try {
       step();
-      return true;
     } catch (error) {
-      this.failures[file.index] = packError(storageError(error, path));
-      if (file.at !== undefined) deleteFile(file.at);
-      return false;
+      this.#fail(file, error);
     }
+  }
+
+  /** Notes what went wrong with an entry, and deletes what was staged for it. */
+  #fail({ index, at }: { readonly index: number; readonly at?: string }, error: unknown): void {
+    const { path } = this.#entries[index] as Entry;
+    this.failures[index] = packError(storageError(error, path));
+    if (at !== undefined) deleteFile(at);
   }
 
   #stageAll(content: Uint8Array): void {

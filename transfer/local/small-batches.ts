@@ -21,20 +21,14 @@ type Failures = (PackedError | undefined)[];
 class Turn {
   /** Settles when its files have their names. */
   readonly named: Promise<void>;
-  isNamed = false;
+  tellNamed: () => void = () => undefined;
   /** Settles when it is over. */
   over: Promise<void> = Promise.resolve();
-  #tell = (): void => undefined;
 
   constructor() {
     this.named = new Promise((resolve) => {
-      this.#tell = resolve;
+      this.tellNamed = resolve;
     });
-  }
-
-  tellNamed(): void {
-    this.isNamed = true;
-    this.#tell();
   }
 }
 
@@ -45,6 +39,7 @@ export class SmallBatches {
   #lane: SyncLane | undefined;
   /** Those under way, in the order in which they came. */
   #turns: Turn[] = [];
+  #namesSynced: Promise<unknown> = Promise.resolve();
 
   constructor(folder: Folder, staging: Staging, durable: boolean) {
     this.#folder = folder;
@@ -74,6 +69,7 @@ export class SmallBatches {
     await batch.stage(content);
     await before?.named;
     const syncing = batch.name();
+    this.#namesSynced = Promise.allSettled([this.#namesSynced, syncing]);
     turn.tellNamed();
     await syncing;
     return batch.failures;
@@ -81,8 +77,7 @@ export class SmallBatches {
 
   /** Settles when the names given so far are on the disk: what is in a folder that a page made needs them. */
   async namesSynced(): Promise<void> {
-    const named = this.#turns.filter(({ isNamed }) => isNamed);
-    await Promise.all(named.map(({ over }) => over));
+    await this.#namesSynced;
   }
 
   /** Settles when nothing is under way. */

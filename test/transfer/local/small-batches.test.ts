@@ -100,6 +100,8 @@ const counting: Readonly<Record<string, (storage: LocalStorage) => Promise<unkno
   'a move into it': (storage) => storage.rename('other', 'new/other'),
   'its name found unchanged': async (storage) =>
     storage.examine('', [fileEntry('new/one', 1)], defaultPolicy),
+  'its name found, and not to be overwritten': async (storage) =>
+    storage.examine('', [fileEntry('new/one', 2)], { ...defaultPolicy, overwrite: 'never' }),
   'its name looked up': (storage) => storage.stat('new/one'),
   'its mode and time set': (storage) => storage.touch('new/one', { mtimeNs, mode: 0o600 }),
   'a large file in it': async (storage) => {
