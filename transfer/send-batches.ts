@@ -51,7 +51,9 @@ export class SendBatches {
   #makeLarge(): ChunkBatch | undefined {
     const { source, chunks, options } = this.#sending;
     const capacity = this.#largeChunks;
-    const most = source.rewindable
+    // What stops the thread gains nothing by being read ahead, and leaves while the processor's cache has it.
+    const isReadAhead = source.rewindable && source.readsInThread !== true;
+    const most = isReadAhead
       ? Math.min(transferLimits.sendBatches, Math.ceil(chunks / capacity))
       : 1;
     if (!this.#isFast || capacity <= this.#smallChunks || this.#count >= most) return undefined;

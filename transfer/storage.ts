@@ -33,6 +33,8 @@ export interface ChunkSource {
   readonly readv?:
     | ((buffers: readonly Uint8Array[], positionBytes: number) => Promise<number>)
     | undefined;
+  /** Whether a read stops this thread until it is done, so that nothing is sent meanwhile. */
+  readonly readsInThread?: boolean;
   /** Bytes before `positionBytes` will not be read again. */
   release(positionBytes: number): void;
   /** Whether the source still is the version that was opened. */

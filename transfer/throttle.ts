@@ -38,6 +38,7 @@ export class Throttle {
       },
       // Chunk by chunk, so that the rate is even.
       readv: undefined,
+      readsInThread: false,
     });
   }
 

@@ -5,7 +5,7 @@ import { unbounded } from '../../protocol/ranges.ts';
 import { chunkChecksums } from '../../protocol/segments.ts';
 import { transferLimits } from '../../transfer/limits.ts';
 import type { ChunkSource } from '../../transfer/storage.ts';
-import { type RawPeer, rawDaemon } from './helpers/ends.ts';
+import { join, type RawPeer, rawDaemon, TestDaemon } from './helpers/ends.ts';
 import {
   Counts,
   contentOf,
@@ -13,6 +13,7 @@ import {
   offerOf,
   sourceOf,
   type UploadOptions,
+  upload,
 } from './helpers/files.ts';
 import { failureOf, turns, until } from './helpers/outcome.ts';
 import { WrappedSource } from './helpers/wrapped-storage.ts';
@@ -348,3 +349,34 @@ test('what was handed to the socket counts as sent, though the connection is los
   t.is(await failureOf(done), 'connection-lost');
   t.true(counts.bytes >= link.toDaemon.deliveredBytes - 1_000, `${counts.bytes} counted`);
 });
+
+/** Notes how far it is read before what was read first has left. */
+class AheadSource extends WrappedSource {
+  readonly readsInThread: boolean;
+  readonly counts = new Counts();
+  mostBytes = 0;
+
+  constructor(content: Uint8Array, readsInThread: boolean) {
+    super(sourceOf(content));
+    this.readsInThread = readsInThread;
+  }
+
+  override async read(buffer: Uint8Array, positionBytes: number): Promise<number> {
+    this.mostBytes = Math.max(this.mostBytes, positionBytes + buffer.length - this.counts.bytes);
+    return await super.read(buffer, positionBytes);
+  }
+}
+
+for (const readsInThread of [true, false]) {
+  test(`a source is read ahead unless that stops the thread: ${readsInThread}`, async (t) => {
+    const { sendBatchBytes } = transferLimits;
+    const source = new AheadSource(contentOf(16 * sendBatchBytes), readsInThread);
+    // Only a reader that confirms gets large batches.
+    const daemonLimits = { inFlightBytes: 4 * sendBatchBytes };
+    const { client } = join(new TestDaemon(), { daemonLimits });
+    const { outcome } = await upload(client, source, {}, source.counts);
+    t.is(outcome, 'stored');
+    t.is(source.mostBytes > sendBatchBytes, !readsInThread, `${source.mostBytes}`);
+    client.close();
+  });
+}

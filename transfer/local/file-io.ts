@@ -16,6 +16,8 @@ type FileCall = (fd: number, buffers: readonly Uint8Array[], position: number) =
 export interface FileCalls {
   readonly readv: FileCall;
   readonly writev: FileCall;
+  /** Whether the next call stops this thread until it is done; undefined: none does. */
+  readonly isInThread?: () => boolean;
 }
 
 /** Reads and writes by such calls; rejects with errno errors. */
@@ -24,6 +26,10 @@ export class FileIo {
 
   constructor(calls: FileCalls) {
     this.#calls = calls;
+  }
+
+  get isInThread(): boolean {
+    return this.#calls.isInThread?.() === true;
   }
 
   /** Reads until `buffer` is full or the file ends; gives the number of bytes read. */

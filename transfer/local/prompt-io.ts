@@ -50,5 +50,6 @@ export function promptIo(calls: PromptCalls = systemCalls): FileIo {
   return new FileIo({
     readv: promptly(calls.readv, pooledCalls.readv),
     writev: promptly(calls.writev, pooledCalls.writev),
+    isInThread: () => performance.now() >= pooledUntilMs,
   });
 }

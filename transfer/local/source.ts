@@ -73,6 +73,10 @@ export class FileSource implements ChunkSource {
     this.identity = opened.identity;
   }
 
+  get readsInThread(): boolean {
+    return this.#io.isInThread;
+  }
+
   async read(buffer: Uint8Array, positionBytes: number): Promise<number> {
     try {
       return await this.#io.read(this.#opened.fd, buffer, positionBytes);

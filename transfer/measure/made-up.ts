@@ -30,6 +30,7 @@ export class MadeUpSource implements ChunkSource {
   readonly mode = 0o600;
   readonly identity: Uint8Array = new Uint8Array();
   readonly rewindable = true;
+  readonly readsInThread: boolean = true;
   readonly #block: Uint8Array;
   /** Buffers of a chunk that have the block already: who sends uses them again, and changes nothing. */
   readonly #filled = new WeakSet<Uint8Array>();
@@ -48,15 +49,36 @@ export class MadeUpSource implements ChunkSource {
     if (this.size === undefined) this.#endBytes = Math.min(this.#endBytes, this.#reachedBytes);
   }
 
-  async read(buffer: Uint8Array, positionBytes: number): Promise<number> {
+  /** The part of `buffer` that there is content for from `positionBytes` on. */
+  #reach(buffer: Uint8Array, positionBytes: number): Uint8Array {
     const bytes = Math.max(0, Math.min(buffer.length, this.#endBytes - positionBytes));
     this.#reachedBytes = Math.max(this.#reachedBytes, positionBytes + bytes);
-    await this.fill(bytes === buffer.length ? buffer : buffer.subarray(0, bytes), positionBytes);
-    return bytes;
+    return bytes === buffer.length ? buffer : buffer.subarray(0, bytes);
   }
+
+  async read(buffer: Uint8Array, positionBytes: number): Promise<number> {
+    const part = this.#reach(buffer, positionBytes);
+    await this.fill(part, positionBytes);
+    return part.length;
+  }
+
+  readonly readv: ChunkSource['readv'] = async (buffers, positionBytes) => {
+    let done = 0;
+    for (const buffer of buffers) {
+      const part = this.#reach(buffer, positionBytes + done);
+      this.#makeUp(part, positionBytes + done);
+      done += part.length;
+      if (part.length < buffer.length) break;
+    }
+    return done;
+  };
 
   /** Puts the content from `positionBytes` on into all of `buffer`. */
   protected async fill(buffer: Uint8Array, positionBytes: number): Promise<void> {
+    this.#makeUp(buffer, positionBytes);
+  }
+
+  #makeUp(buffer: Uint8Array, positionBytes: number): void {
     const block = this.#block;
     const isChunk = buffer.length === block.length && positionBytes % block.length === 0;
     if (isChunk && this.#filled.has(buffer)) return;
@@ -84,6 +106,8 @@ export class MadeUpSource implements ChunkSource {
 
 /** The same from a disk: a scratch is read over and over. */
 export class ScratchSource extends MadeUpSource {
+  override readonly readsInThread: boolean = false;
+  override readonly readv = undefined;
   readonly #scratch: ChunkSink;
   readonly #scratchBytes: number;
 

@@ -71,6 +71,9 @@ export class Meter {
       mode: source.mode,
       identity: source.identity,
       rewindable: source.rewindable,
+      readsInThread: source.readsInThread === true && throttle === undefined,
+      // At a rate it is read chunk by chunk, so that the rate is even.
+      readv: throttle === undefined ? this.#readv(source, onDisk) : undefined,
       read: async (buffer, positionBytes) => {
         const reading = source.read(buffer, positionBytes);
         const bytes = await (onDisk ? this.disk.during(reading) : reading);
@@ -81,6 +84,11 @@ export class Meter {
       unchanged: () => source.unchanged(),
       close: () => source.close(),
     };
+  }
+
+  #readv({ readv }: ChunkSource, onDisk: boolean): ChunkSource['readv'] {
+    if (readv === undefined || !onDisk) return readv;
+    return (buffers, positionBytes) => this.disk.during(readv(buffers, positionBytes));
   }
 
   /** A sink on a disk, with its writes and syncs timed; each write carries `writeBytes`. */

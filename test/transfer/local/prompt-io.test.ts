@@ -124,3 +124,14 @@ test('errors are those of the system', async (t) => {
   const io = promptIo();
   await t.throwsAsync(io.read(999_999, Buffer.alloc(1), 0), { code: 'EBADF' });
 });
+
+test('it tells whether the next call stops the thread', async (t) => {
+  const { fd } = await newFile(t);
+  const { prompt, 'first prompt, then pooled': slow } = ways();
+  t.true(prompt?.isInThread);
+  t.true(slow?.isInThread);
+  for (const io of [prompt, slow]) await io?.read(fd, Buffer.alloc(10), 0);
+  t.true(prompt?.isInThread);
+  t.false(slow?.isInThread, 'for a while, after a call that was slow');
+  t.false(pooledIo.isInThread);
+});
