@@ -3,18 +3,20 @@
  * has to be decided about them is decided once.
  */
 import type { ChunkFrame } from '../protocol/frames.ts';
+import { transferLimits } from './limits.ts';
 
 /** At least one chunk of one request; their indexes count up by one, and all are of one kind. */
 export type ArrivedRun = readonly [ChunkFrame, ...ChunkFrame[]];
 
-/** Whether `next` goes on where `last` ends, both intact or both damaged, both with content or both the same zeros. */
-export function continues(last: ChunkFrame, next: ChunkFrame): boolean {
+/** Whether `next` goes on where `run` ends, both intact or both damaged, both with content or both the same zeros. */
+function continues(run: ArrivedRun, next: ChunkFrame): boolean {
+  const [first] = run;
   return (
-    next.index === last.index + 1 &&
-    next.request === last.request &&
-    next.intact === last.intact &&
-    next.zero === last.zero &&
-    (!next.zero || next.checksum === last.checksum)
+    next.index === endOf(run) &&
+    next.request === first.request &&
+    next.intact === first.intact &&
+    next.zero === first.zero &&
+    (!next.zero || next.checksum === first.checksum)
   );
 }
 
@@ -27,3 +29,31 @@ export function payloadBytes(run: ArrivedRun): number {
 
 /** Index behind the last chunk. */
 export const endOf = (run: ArrivedRun): number => run[0].index + run.length;
+
+/** Puts chunks together as they are parsed. */
+export class ArrivedRuns {
+  readonly #hear: (run: ArrivedRun) => void;
+  #run: [ChunkFrame, ...ChunkFrame[]] | undefined;
+
+  /** `hear` is called with each run once it has ended. */
+  constructor(hear: (run: ArrivedRun) => void) {
+    this.#hear = hear;
+  }
+
+  add(chunk: ChunkFrame): void {
+    const run = this.#run;
+    if (run && run.length < transferLimits.arrivedChunks && continues(run, chunk)) {
+      run.push(chunk);
+      return;
+    }
+    this.end();
+    this.#run = [chunk];
+  }
+
+  /** Nothing that follows belongs to the run. */
+  end(): void {
+    const run = this.#run;
+    this.#run = undefined;
+    if (run !== undefined) this.#hear(run);
+  }
+}

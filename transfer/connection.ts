@@ -9,15 +9,9 @@ import type { Duplex } from 'node:stream';
 import { FrameDecoder } from '../protocol/decoder.ts';
 import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
-import {
-  type ChunkFrame,
-  type ControlFrame,
-  encodeFrame,
-  type Frame,
-  isBulk,
-} from '../protocol/frames.ts';
+import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/frames.ts';
 import { headerBytes } from '../protocol/header.ts';
-import { type ArrivedRun, continues } from './arrived-run.ts';
+import { type ArrivedRun, ArrivedRuns } from './arrived-run.ts';
 import type { ChunkBatch } from './chunk-batch.ts';
 import { Deadlines, type Timeouts } from './deadlines.ts';
 import { ReceiveWindow, type SendingFigures } from './flow.ts';
@@ -75,8 +69,7 @@ export class Connection implements Carrier {
   readonly #writer: FrameWriter;
   readonly traffic: Traffic;
   #receiveWindow: ReceiveWindow;
-  /** Chunks that were parsed and not yet heard: what follows may belong to them. */
-  #run: [ChunkFrame, ...ChunkFrame[]] | undefined;
+  readonly #runs = new ArrivedRuns((run) => this.#hearRun(run));
   #saidGoodbye = false;
   #heardGoodbye = false;
   #failure: FerryError | undefined;
@@ -175,7 +168,7 @@ export class Connection implements Carrier {
         this.#parseFrames(block);
       } finally {
         // What came before a fault was heard before it.
-        this.#hearRun();
+        this.#runs.end();
       }
       if (this.#phase === 'closed') return 0;
       this.#deadlines.parsed(block.end - block.start);
@@ -199,9 +192,10 @@ export class Connection implements Carrier {
       if (this.#phase === 'greeting') {
         this.#greet(frame, bytes.subarray(start + headerBytes, start + length));
       } else if (frame.type === 'chunk') {
-        this.#gather(frame);
+        this.#receiveWindow.received(frame.payload.length);
+        this.#runs.add(frame);
       } else {
-        this.#hearRun();
+        this.#runs.end();
         this.#dispatch(frame, length - headerBytes);
       }
     }
@@ -233,18 +227,8 @@ export class Connection implements Carrier {
     if (this.#handshake.done) this.#open();
   }
 
-  #gather(chunk: ChunkFrame): void {
-    const last = this.#run?.at(-1);
-    if (last !== undefined && !continues(last, chunk)) this.#hearRun();
-    this.#receiveWindow.received(chunk.payload.length);
-    if (this.#run === undefined) this.#run = [chunk];
-    else this.#run.push(chunk);
-  }
-
-  #hearRun(): void {
-    const run: ArrivedRun | undefined = this.#run;
-    this.#run = undefined;
-    if (run === undefined || this.#phase === 'closed') return;
+  #hearRun(run: ArrivedRun): void {
+    if (this.#phase === 'closed') return;
     // Only an open request has chunks.
     const request = this.#requests.hear(run[0]) as Request;
     request.hearChunks(run);

@@ -45,6 +45,8 @@ export const transferLimits = {
   queuedFrameBytes: 1 * KiB,
   /** How much is consumed before `credit` says so. */
   creditBytes: 1 * MiB,
+  /** Chunks of a read that are heard together, at most: of small ones it may hold forty thousand. */
+  arrivedChunks: 64,
   /** Ranges that a peer may make us remember for one request. */
   rangesHeld: 65_536,
   /** Damaged chunks of one transfer that are remembered until they came intact. */

@@ -479,6 +479,37 @@ test('a peer that sends more than it may is cut off', async (t) => {
   t.is(await toldAtTheEnd(peer), 'protocol');
 });
 
+test('chunks of one read are heard together in order, but not all that a read may hold', async (t) => {
+  const runs: number[][] = [];
+  const { peer } = rawClient(new TestDaemon(), {
+    daemonOptions: {
+      onRequest: (request) =>
+        request.listen({
+          onFrame: () => undefined,
+          onChunks: (run) => void runs.push(run.map(({ index }) => index)),
+          onFailed: () => undefined,
+        }),
+    },
+  });
+  peer.greet();
+  const { policy } = offerOf(sourceOf(contentOf(1)));
+  peer.say({
+    type: 'offers',
+    request: 1,
+    operation: newId(),
+    base: '',
+    policy: policy as NonNullable<typeof policy>,
+    eager: true,
+    entries: [],
+  });
+  const count = 1000;
+  const chunks = Array.from({ length: count }, (_, i) => chunkFrame(1, i, new Uint8Array(1)));
+  peer.say(Buffer.concat(chunks));
+  await until(() => runs.flat().length === count, 'all chunks');
+  t.deepEqual(runs.flat(), [...chunks.keys()]);
+  t.is(Math.max(...runs.map(({ length }) => length)), transferLimits.arrivedChunks);
+});
+
 // ---- peers that don't read -----------------------------------------------------------------------
 
 test('a peer that asks and never reads its answers is closed before they pile up', async (t) => {
