@@ -109,7 +109,8 @@ export class ReceiveLane implements Listener {
     // What nobody asked for is no progress: it could come for ever.
     if (isWanted) this.request.moved();
     options.onArrived?.(bytes, isIntact ? 0 : run.length);
-    const isUsed = isWanted && isIntact;
+    // Who was told of it may have ended the transfer: then nothing is written any more.
+    const isUsed = isWanted && isIntact && !this.request.over;
     const { chunks } = knownSize;
     for (const chunk of run) {
       // What is dropped must not lie past the end either.
@@ -127,7 +128,7 @@ export class ReceiveLane implements Listener {
     }
     // Wanted of nobody here, or wanted and arrived already: verified, counted and dropped.
     this.request.carrier.consumed(bytes);
-    if (isWanted) for (const chunk of run) this.#receiving.repeat(this, chunk.index);
+    if (isWanted && !isIntact) for (const { index: i } of run) this.#receiving.repeat(this, i);
   }
 
   #contentOf({ zero, payload }: ChunkFrame): Uint8Array {

@@ -1,12 +1,15 @@
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { checksum, digestOf, fold } from '../../protocol/checksum.ts';
-import type { ControlFrame, FrameOf } from '../../protocol/frames.ts';
+import { TransferError } from '../../protocol/errors.ts';
+import type { ControlFrame, Frame, FrameOf } from '../../protocol/frames.ts';
 import { limits } from '../../protocol/limits.ts';
 import { unbounded } from '../../protocol/ranges.ts';
 import { chunkChecksums, chunkCount } from '../../protocol/segments.ts';
 import { transferLimits } from '../../transfer/limits.ts';
+import { DropSink } from '../../transfer/measure/made-up.ts';
 import { MemoryStorage } from '../../transfer/memory-storage.ts';
+import { Receiving } from '../../transfer/receive.ts';
 import { chunkFrame, type RawPeer, rawClient, TestDaemon } from './helpers/ends.ts';
 import { contentOf, load, offerOf, sourceOf, type UploadOptions } from './helpers/files.ts';
 import { randomFrom } from './helpers/link.ts';
@@ -199,6 +202,32 @@ test('a chunk that is not wanted any more is dropped, damaged or not, and counte
   sender.peer.say({ type: 'ping', request: 0, token: 1n });
   await sender.peer.next('pong');
   sender.close();
+});
+
+test('every bulk byte is confirmed: what ends the transfer as it arrives', async (t) => {
+  const { peer } = rawClient(new TestDaemon(), {
+    daemonOptions: {
+      onRequest: (request, frame) => {
+        const receiving = new Receiving(new DropSink(), frame as FrameOf<'offer'>, {
+          transfer: new Uint8Array(16),
+          epoch: 0,
+          connections: 1,
+          onArrived: () => receiving.fail(new TransferError('limit', 'Enough.')),
+        });
+        receiving.attach(request);
+      },
+    },
+  });
+  peer.greet();
+  const content = contentOf(3 * chunkBytes);
+  peer.say({ request: 1, ...offerOf(sourceOf(content), { chunkBytes }) });
+  await peer.next('want');
+  const parts = [0, 1, 2].map((i) => content.subarray(i * chunkBytes, (i + 1) * chunkBytes));
+  peer.say(Buffer.concat(parts.map((part, i) => chunkFrame(1, i, part))));
+  const isAll = (frame: Frame): boolean =>
+    frame.type === 'credit' && frame.consumed === content.length;
+  await until(() => peer.heard.some(isAll), 'credit');
+  t.pass();
 });
 
 test('every bulk byte is confirmed: what is used, dropped, damaged, drained', async (t) => {
