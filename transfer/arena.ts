@@ -1,9 +1,9 @@
 /** One large piece of memory, parts of which are lent. */
 import { RangeSet } from '../protocol/ranges.ts';
 
-/** Parts are whole pages, and begin a little behind a page's start: see file-buffer.ts. */
 const pageBytes = 4096;
-const pastStoresBytes = 64;
+/** Where parts begin in a page: file-buffer.ts says why. */
+export const pastStoresBytes = 64;
 
 export class Arena {
   readonly #memory: ArrayBuffer;

@@ -6,10 +6,9 @@
  * waits for it ("4K aliasing": Intel 64 and IA-32 Architectures Optimization Reference Manual; Zen
  * shows it, too). A few bytes further on, the same copy takes a third of the time.
  */
+import { pastStoresBytes } from './arena.ts';
 import { bufferPool } from './buffer-pool.ts';
 import { transferLimits } from './limits.ts';
-
-const pastStoresBytes = 64;
 
 /** `bytes` bytes, not cleared. */
 export function fileBuffer(bytes: number): Buffer {

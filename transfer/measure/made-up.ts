@@ -107,6 +107,7 @@ export class MadeUpSource implements ChunkSource {
 /** The same from a disk: a scratch is read over and over. */
 export class ScratchSource extends MadeUpSource {
   override readonly readsInThread: boolean = false;
+  /** None: each read is timed. */
   override readonly readv = undefined;
   readonly #scratch: ChunkSink;
   readonly #scratchBytes: number;

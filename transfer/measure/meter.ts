@@ -73,7 +73,7 @@ export class Meter {
       rewindable: source.rewindable,
       readsInThread: source.readsInThread === true && throttle === undefined,
       // At a rate it is read chunk by chunk, so that the rate is even.
-      readv: throttle === undefined ? this.#readv(source, onDisk) : undefined,
+      readv: throttle === undefined ? source.readv : undefined,
       read: async (buffer, positionBytes) => {
         const reading = source.read(buffer, positionBytes);
         const bytes = await (onDisk ? this.disk.during(reading) : reading);
@@ -84,11 +84,6 @@ export class Meter {
       unchanged: () => source.unchanged(),
       close: () => source.close(),
     };
-  }
-
-  #readv({ readv }: ChunkSource, onDisk: boolean): ChunkSource['readv'] {
-    if (readv === undefined || !onDisk) return readv;
-    return (buffers, positionBytes) => this.disk.during(readv(buffers, positionBytes));
   }
 
   /** A sink on a disk, with its writes and syncs timed; each write carries `writeBytes`. */
