@@ -30,7 +30,6 @@ export class MadeUpSource implements ChunkSource {
   readonly mode = 0o600;
   readonly identity: Uint8Array = new Uint8Array();
   readonly rewindable = true;
-  readonly readsInThread: boolean = true;
   readonly #block: Uint8Array;
   /** Buffers of a chunk that have the block already: who sends uses them again, and changes nothing. */
   readonly #filled = new WeakSet<Uint8Array>();
@@ -106,7 +105,6 @@ export class MadeUpSource implements ChunkSource {
 
 /** The same from a disk: a scratch is read over and over. */
 export class ScratchSource extends MadeUpSource {
-  override readonly readsInThread: boolean = false;
   /** None: each read is timed. */
   override readonly readv = undefined;
   readonly #scratch: ChunkSink;

@@ -71,7 +71,6 @@ export class Meter {
       mode: source.mode,
       identity: source.identity,
       rewindable: source.rewindable,
-      readsInThread: source.readsInThread === true && throttle === undefined,
       // At a rate it is read chunk by chunk, so that the rate is even.
       readv: throttle === undefined ? source.readv : undefined,
       read: async (buffer, positionBytes) => {
