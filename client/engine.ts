@@ -8,7 +8,10 @@ import { keepNewSpaceSmall } from '../transfer/local/new-space.ts';
  */
 const interruptBudgetBytes = 1_500_000;
 
-export function setEngine(): void {
+/** Sets it for `command`, the first word of the line. */
+export function setEngine(command: string | undefined): void {
   keepNewSpaceSmall();
+  // A bench does the same for seconds: there it does bring that in.
+  if (command === 'bench') return;
   setFlagsFromString(`--interrupt-budget=${interruptBudgetBytes}`);
 }

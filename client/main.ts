@@ -97,7 +97,8 @@ async function main(words: readonly string[]): Promise<never> {
   process.exit(exitCode);
 }
 
+const words = process.argv.slice(2);
 setTimeout(() => {
-  void import('./engine.ts').then(({ setEngine }) => setEngine());
+  void import('./engine.ts').then(({ setEngine }) => setEngine(words[0]));
 }, loadingMs).unref();
-void main(process.argv.slice(2));
+void main(words);
