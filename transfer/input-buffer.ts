@@ -223,6 +223,12 @@ export class InputBuffer {
     }
     const { firstBlockBytes } = transferLimits;
     const leastBytes = Math.max(neededBytes, pendingBytes + firstBlockBytes / 4);
+    // A block that nobody pins goes on as it is, but for a larger one.
+    const roomy = block.pins === 0 ? this.#freeOf(block.bytes.length + 1) : undefined;
+    if (roomy !== undefined) {
+      this.#move(block, roomy);
+      return;
+    }
     // What was made for long frames is not kept when none may come.
     const isLeft = block.isLong && !this.longFrames && block.pins === 0 && leastBytes <= longBytes;
     if (block.bytes.length - block.start >= leastBytes && !isLeft) return;
@@ -239,9 +245,7 @@ export class InputBuffer {
 
   /** A free block of at least this size, made if there is none: a frame must fit somewhere. */
   #roomy(leastBytes: number): Block {
-    const free = this.#blocks
-      .filter((block) => this.#isFree(block) && block.bytes.length >= leastBytes)
-      .sort((a, b) => b.bytes.length - a.bytes.length)[0];
+    const free = this.#freeOf(leastBytes);
     if (free !== undefined) return free;
     // Of few sizes: memory of another one could not be used again.
     const { firstBlockBytes } = transferLimits;
@@ -250,6 +254,17 @@ export class InputBuffer {
     made.isLong = size > longBytes;
     this.#blocks.push(made);
     return made;
+  }
+
+  /** The largest free block of at least this size. */
+  #freeOf(leastBytes: number): Block | undefined {
+    let largest: Block | undefined;
+    for (const block of this.#blocks) {
+      const { length } = block.bytes;
+      if (!this.#isFree(block) || length < leastBytes) continue;
+      if (largest === undefined || length > largest.bytes.length) largest = block;
+    }
+    return largest;
   }
 
   #move(from: Block, to: Block): void {

@@ -8,6 +8,7 @@ import type { Block } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Receiving } from './receive.ts';
 import type { Listener, Request } from './request.ts';
+import { written } from './storage.ts';
 import { zeroChecksum, zeroChunk } from './zeros.ts';
 
 /** Contiguous chunks in one block, on their way to the sink. */
@@ -177,15 +178,24 @@ export class ReceiveLane implements Listener {
     const run = this.#run;
     if (run === undefined) return;
     this.#run = undefined;
+    const writing = this.#receiving.write(run.first, run.slices, run.sums);
+    if (writing === written) {
+      this.#letGo(run);
+      return;
+    }
     this.#writes += 1;
-    const { carrier } = this.request;
-    void this.#receiving.write(run.first, run.slices, run.sums).finally(() => {
+    void writing.finally(() => {
       this.#writes -= 1;
-      carrier.unpin(run.block);
-      carrier.consumed(run.bytes);
-      this.request.progressed();
+      this.#letGo(run);
       this.onReadEnd();
     });
+  }
+
+  #letGo({ block, bytes }: Run): void {
+    const { carrier } = this.request;
+    carrier.unpin(block);
+    carrier.consumed(bytes);
+    this.request.progressed();
   }
 
   onFailed(error: FerryError): void {

@@ -22,7 +22,7 @@ import { ReceiveLane } from './receive-lane.ts';
 import { Repeats } from './repeats.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
-import type { ChunkSink } from './storage.ts';
+import { type ChunkSink, written } from './storage.ts';
 
 export interface ReceiveOptions {
   /** Names the transfer for `join`, 16 bytes. */
@@ -140,29 +140,50 @@ export class Receiving {
     lane.want([{ start: index, end: index + 1 }], this.options.connections === 1);
   }
 
-  /** Writes a run of verified chunks; settles when the slices may be reused. */
-  async write(
+  /** Writes a run of verified chunks; settles when the slices may be reused, `written` as of a sink. */
+  write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
+    const bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
+    const { pass } = this.options;
+    const writing =
+      pass === undefined
+        ? this.sink.write(first, slices, sums)
+        : pass(bytes).then(() => this.sink.write(first, slices, sums));
+    if (writing !== written) return this.#whenWritten(writing, first, sums.length, bytes);
+    this.#wrote(first, sums.length, bytes);
+    return written;
+  }
+
+  async #whenWritten(
+    writing: Promise<void>,
     first: number,
-    slices: readonly Uint8Array[],
-    sums: readonly bigint[],
+    chunks: number,
+    bytes: number,
   ): Promise<void> {
     this.#writes += 1;
     try {
-      const bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
-      await this.options.pass?.(bytes);
-      await this.sink.write(first, slices, sums);
+      await writing;
+    } catch (error) {
+      this.fail(asTransferError(error));
+      return;
+    } finally {
+      this.#writes -= 1;
+      this.#wake.notify();
+    }
+    this.#wrote(first, chunks, bytes);
+  }
+
+  #wrote(first: number, chunks: number, bytes: number): void {
+    try {
       this.#openSegments.set(this.sink.ledger.openCount);
-      this.#repeats.intact(first, sums.length);
+      this.#repeats.intact(first, chunks);
       this.#heldBytes += bytes;
       this.options.onHave?.(this.#heldBytes);
       this.#checkpoints.wrote(bytes);
       if (this.options.connections > 1) this.#dealer.deal(this.#lanes);
     } catch (error) {
       this.fail(asTransferError(error));
-    } finally {
-      this.#writes -= 1;
-      this.#wake.notify();
     }
+    this.#wake.notify();
   }
 
   #sayHave(have: Have): void {

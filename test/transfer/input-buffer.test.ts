@@ -226,6 +226,23 @@ function readUntilPaused(
   return { reader, readBytes: at };
 }
 
+test('who keeps nothing reads into one large block from then on that much comes at a time', (t) => {
+  const { firstBlockBytes, blockBytes } = transferLimits;
+  const reader = new Reader(new BufferPool());
+  const wire = wireOf(Array.from({ length: 100 }, () => 65_536));
+  const spaces = new Set<number>();
+  for (let at = 0; at < wire.length; ) {
+    const space = reader.input.space();
+    spaces.add(space.byteOffset + space.length);
+    const part = wire.subarray(at, at + space.length);
+    space.set(part);
+    at += part.length;
+    t.true(reader.input.filled(part.length), 'it never has to wait');
+  }
+  t.is(spaces.size, 2, 'of all blocks');
+  t.is(reader.seenBytes, firstBlockBytes + blockBytes);
+});
+
 test('a reader whose frames are never let go is paused before memory grows', (t) => {
   const { firstBlockBytes, blockBytes, blocks } = transferLimits;
   const { reader, readBytes } = readUntilPaused(65_536, new BufferPool());

@@ -2,6 +2,7 @@ import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { checksum, digestOf, fold } from '../../protocol/checksum.ts';
 import { TransferError } from '../../protocol/errors.ts';
+import { defaultPolicy } from '../../protocol/frames/transfer.ts';
 import type { ControlFrame, Frame, FrameOf } from '../../protocol/frames.ts';
 import { limits } from '../../protocol/limits.ts';
 import { unbounded } from '../../protocol/ranges.ts';
@@ -10,7 +11,16 @@ import { transferLimits } from '../../transfer/limits.ts';
 import { DropSink } from '../../transfer/measure/made-up.ts';
 import { MemoryStorage } from '../../transfer/memory-storage.ts';
 import { Receiving } from '../../transfer/receive.ts';
-import { chunkFrame, type RawPeer, rawClient, TestDaemon } from './helpers/ends.ts';
+import { receiveFile } from '../../transfer/receive-file.ts';
+import { type ChunkSink, type Storage, written } from '../../transfer/storage.ts';
+import { wrap } from '../../transfer/wrap.ts';
+import {
+  chunkFrame,
+  type JoinOptions,
+  type RawPeer,
+  rawClient,
+  TestDaemon,
+} from './helpers/ends.ts';
 import { contentOf, load, offerOf, sourceOf, type UploadOptions } from './helpers/files.ts';
 import { randomFrom } from './helpers/link.ts';
 import { turns, until } from './helpers/outcome.ts';
@@ -35,10 +45,10 @@ class HandSender {
   readonly peer: RawPeer;
   request = 1;
 
-  constructor(content: Uint8Array, daemon?: TestDaemon) {
+  constructor(content: Uint8Array, daemon?: TestDaemon, options?: JoinOptions) {
     this.content = content;
     this.daemon = daemon ?? new TestDaemon(this.storage);
-    this.ends = rawClient(this.daemon);
+    this.ends = rawClient(this.daemon, options);
     this.peer = this.ends.peer;
     this.peer.greet();
   }
@@ -80,13 +90,42 @@ class HandSender {
   }
 
   async stored(): Promise<boolean> {
-    const content = await load(this.storage, 'file');
+    const content = await load(this.daemon.storage, 'file');
     return content !== undefined && Buffer.compare(content, this.content) === 0;
   }
 
   close(): void {
     this.peer.stream.destroy();
   }
+}
+
+/** Receives into sinks that have written a run when the call returns, as a client's files have. */
+function receivingAtOnce(storage: Storage, onHave: (bytes: number) => void): JoinOptions {
+  const atOnce = wrap(storage, {
+    openSink: async (...args: Parameters<Storage['openSink']>) => {
+      const sink = await storage.openSink(...args);
+      return wrap(sink, {
+        write: (...run: Parameters<ChunkSink['write']>) => {
+          void sink.write(...run);
+          return written;
+        },
+      });
+    },
+  });
+  const options = {
+    policy: defaultPolicy,
+    transfer: new Uint8Array(16),
+    epoch: 0,
+    connections: 1,
+    onHave,
+  };
+  return {
+    daemonOptions: {
+      onRequest: (request, frame) => {
+        void receiveFile(request, frame as FrameOf<'offer'>, atOnce, 'file', options);
+      },
+    },
+  };
 }
 
 async function refused(t: ExecutionContext, sender: HandSender, failure: string): Promise<void> {
@@ -130,9 +169,15 @@ test('what comes in one read is the same as chunk by chunk: repeated, damaged an
     last: fc.boolean(),
   });
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.boolean(), async (steps, atOnce) => {
       const chunks = 20;
-      const sender = new HandSender(contentOf(chunks * chunkBytes - 5));
+      const storage = new MemoryStorage();
+      let heldBytes = 0;
+      const sender = new HandSender(
+        contentOf(chunks * chunkBytes - 5),
+        new TestDaemon(storage),
+        atOnce ? receivingAtOnce(storage, (bytes) => void (heldBytes = bytes)) : {},
+      );
       sender.offer();
       await sender.peer.next('want');
       const arrived = new Set<number>();
@@ -160,6 +205,7 @@ test('what comes in one read is the same as chunk by chunk: repeated, damaged an
       sender.peer.say(sender.end(rounds));
       t.is((await sender.peer.next('complete')).outcome, 'stored');
       t.true(await sender.stored());
+      if (atOnce) t.is(heldBytes, sender.content.length);
       sender.close();
     }),
     { numRuns: 60 },

@@ -13,9 +13,18 @@ export const truncateFile: (fd: number, bytes: number) => Promise<void> = promis
 /** A single call to the system, which may do less than it was asked to: gives the bytes done. */
 type FileCall = (fd: number, buffers: readonly Uint8Array[], position: number) => Promise<number>;
 
+/** The same when it returns; undefined where that might take long. Throws errno errors. */
+export type PromptCall = (
+  fd: number,
+  buffers: readonly Uint8Array[],
+  position: number,
+) => number | undefined;
+
 export interface FileCalls {
   readonly readv: FileCall;
   readonly writev: FileCall;
+  /** As `writev`, at once and in this thread. */
+  readonly writevNow?: PromptCall;
   /** Whether the next call stops this thread until it is done; undefined: none does. */
   readonly isInThread?: () => boolean;
 }
@@ -47,6 +56,25 @@ export class FileIo {
       rest = without(rest, bytes);
     }
     return done;
+  }
+
+  /**
+   * As `write`, but at once, where that takes no longer than to wake another thread. False: what was written
+   * is to be written again by `write`, which also says what was wrong.
+   */
+  writeNow(fd: number, slices: readonly Uint8Array[], position: number): boolean {
+    try {
+      let at = position;
+      for (let rest = slices; rest.length > 0; ) {
+        const bytes = this.#calls.writevNow?.(fd, rest, at);
+        if (bytes === undefined) return false;
+        at += bytes;
+        rest = without(rest, bytes);
+      }
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Writes all slices one after another from `position` on. */

@@ -6,7 +6,7 @@ import { shown } from '../../protocol/paths.ts';
 import { chunkCount, Ledger, segmentOf } from '../../protocol/segments.ts';
 import { fileBuffer } from '../file-buffer.ts';
 import { transferLimits } from '../limits.ts';
-import type { ChunkSink, Committed, SinkOffer } from '../storage.ts';
+import { type ChunkSink, type Committed, type SinkOffer, written } from '../storage.ts';
 import { isAllZero, isZeroChunk } from '../zeros.ts';
 import { storageError } from './errors.ts';
 import { closeFile, type FileIo, syncData, truncateFile } from './file-io.ts';
@@ -160,7 +160,7 @@ export class PartialSink implements ChunkSink {
   #untold = nothing();
   #telling: NodeJS.Timeout | undefined;
   /** Settles when the data write begun last is through. */
-  #written: Promise<unknown> = Promise.resolve();
+  #lastPut: Promise<unknown> = Promise.resolve();
   /** Size of the data file. */
   #dataBytes: number;
   /** What lies below chunks of zeros is read into it. */
@@ -179,25 +179,46 @@ export class PartialSink implements ChunkSink {
   }
 
   write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
+    if (this.#putNow(slices, first * this.#chunkBytes)) {
+      this.#recordRun(first, slices, sums);
+      return written;
+    }
     return this.#use(async () => {
       // One at a time: the kernel lets one writer into a file, and the others spin.
-      const written = this.#written.then(() => this.#put(slices, first * this.#chunkBytes));
-      this.#written = written.catch(() => undefined);
-      await written;
+      const putting = this.#lastPut.then(() => this.#put(slices, first * this.#chunkBytes));
+      this.#lastPut = putting.catch(() => undefined);
+      await putting;
       if (this.#unrecorded !== undefined) throw this.#unrecorded;
-      for (const [i, sum] of sums.entries()) {
-        this.#record(first + i, (slices[i] as Uint8Array).byteLength, sum);
-      }
+      this.#recordRun(first, slices, sums);
     });
+  }
+
+  /** As `#put` where nothing is under way that it would have to wait for; gives whether it is done. */
+  #putNow(slices: readonly Uint8Array[], positionBytes: number): boolean {
+    const isIdle = this.#busy.size === 0 && this.#closing === undefined;
+    if (!isIdle || this.#unrecorded !== undefined || slices.some(isZeroChunk)) return false;
+    if (!this.#host.io.writeNow(this.#dataFd, slices, positionBytes)) return false;
+    this.#grewTo(endOf(slices, positionBytes));
+    return true;
+  }
+
+  #grewTo(endBytes: number): void {
+    this.#dataBytes = Math.max(this.#dataBytes, endBytes);
+  }
+
+  #recordRun(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): void {
+    for (const [i, sum] of sums.entries()) {
+      this.#record(first + i, (slices[i] as Uint8Array).byteLength, sum);
+    }
   }
 
   /** Zeros are written only over something else, from an earlier attempt or a wrong segment. */
   async #put(slices: readonly Uint8Array[], positionBytes: number): Promise<void> {
-    const endBytes = slices.reduce((sum, { byteLength }) => sum + byteLength, positionBytes);
+    const endBytes = endOf(slices, positionBytes);
     const isHole = slices.every(isZeroChunk) && (await this.#isZero(positionBytes, endBytes));
     if (!isHole) await this.#host.io.write(this.#dataFd, slices, positionBytes);
     else if (endBytes > this.#dataBytes) await truncateFile(this.#dataFd, endBytes);
-    this.#dataBytes = Math.max(this.#dataBytes, endBytes);
+    this.#grewTo(endBytes);
   }
 
   async #isZero(startBytes: number, endBytes: number): Promise<boolean> {
@@ -320,4 +341,9 @@ export class PartialSink implements ChunkSink {
     this.#tell();
     await this.#journal.settled();
   }
+}
+
+/** Where `slices` end that begin at `positionBytes`. */
+function endOf(slices: readonly Uint8Array[], positionBytes: number): number {
+  return slices.reduce((sum, { byteLength }) => sum + byteLength, positionBytes);
 }

@@ -8,7 +8,7 @@
  */
 import { readvSync, writevSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type FileCalls, FileIo, pooledCalls } from './file-io.ts';
+import { type FileCalls, FileIo, type PromptCall, pooledCalls } from './file-io.ts';
 
 /** A call that takes longer was slow. */
 export const promptMs: number = 50;
@@ -33,6 +33,17 @@ const systemCalls: PromptCalls = {
 export function promptIo(calls: PromptCalls = systemCalls): FileIo {
   let pooledUntilMs = 0;
   let turnedAtMs = performance.now();
+  /** As `call`, if the disk was prompt of late; undefined if it was not. */
+  const now =
+    (call: Call): PromptCall =>
+    (fd, buffers, position) => {
+      const startedAtMs = performance.now();
+      if (startedAtMs < pooledUntilMs) return undefined;
+      const bytes = call(fd, buffers, position);
+      const endedAtMs = performance.now();
+      if (endedAtMs - startedAtMs > promptMs) pooledUntilMs = endedAtMs + pooledMs;
+      return bytes;
+    };
   const promptly =
     (call: Call, pooled: FileCalls['readv']): FileCalls['readv'] =>
     async (fd, buffers, position) => {
@@ -40,16 +51,12 @@ export function promptIo(calls: PromptCalls = systemCalls): FileIo {
         await turn();
         turnedAtMs = performance.now();
       }
-      const startedAtMs = performance.now();
-      if (startedAtMs < pooledUntilMs) return await pooled(fd, buffers, position);
-      const bytes = call(fd, buffers, position);
-      const endedAtMs = performance.now();
-      if (endedAtMs - startedAtMs > promptMs) pooledUntilMs = endedAtMs + pooledMs;
-      return bytes;
+      return now(call)(fd, buffers, position) ?? (await pooled(fd, buffers, position));
     };
   return new FileIo({
     readv: promptly(calls.readv, pooledCalls.readv),
     writev: promptly(calls.writev, pooledCalls.writev),
+    writevNow: now(calls.writev),
     isInThread: () => performance.now() >= pooledUntilMs,
   });
 }

@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import { checksum } from '../../../protocol/checksum.ts';
 import { chunkChecksums } from '../../../protocol/segments.ts';
 import { encodeRecord } from '../../../transfer/local/journal.ts';
-import type { ChunkSink, Storage } from '../../../transfer/storage.ts';
+import { type ChunkSink, type Storage, written } from '../../../transfer/storage.ts';
 import { zeroChecksum, zeroChunk } from '../../../transfer/zeros.ts';
 import { bytesOf, chunkBytes, offerOf, sameBytes, writeChunks } from '../helpers/stored-files.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
@@ -64,6 +64,31 @@ test('untouched, it holds what was written', async (t) => {
   t.deepEqual(heldOf(sink), [[2, 41]]);
   claimsAreRight(t, sink);
   await finish(t, left, sink);
+});
+
+test('a run is written at once, but for zeros and for what comes while another is under way', async (t) => {
+  const root = await newFolder(t);
+  const storage = await openStorage(t, { root, durability: 'none' });
+  const sink = await storage.openSink('f', offer, false);
+  const write = (first: number, last: number): Promise<void> => {
+    const slices: Uint8Array[] = [];
+    for (let i = first; i < last; i += 1) {
+      slices.push(content.subarray(i * chunkBytes, (i + 1) * chunkBytes));
+    }
+    return sink.write(first, slices, [...sums.subarray(first, last)]);
+  };
+  t.is(write(0, 10), written);
+  t.deepEqual(heldOf(sink), [[0, 10]]);
+  const zeros = sink.write(10, [zeroChunk(chunkBytes)], [zeroChecksum(chunkBytes)]);
+  t.not(zeros, written);
+  // Written over the zeros, whatever becomes of them: after them.
+  const over = write(10, 20);
+  t.not(over, written);
+  await Promise.all([zeros, over]);
+  t.is(write(20, 41), written);
+  t.is(await sink.read(Buffer.alloc(chunkBytes), 0), chunkBytes);
+  await finish(t, { storage, root, data: '', journal: '' }, sink);
+  await t.throwsAsync(write(0, 1), { message: /closed/ });
 });
 
 test('a journal cut anywhere claims a part, rightly, and goes on', async (t) => {

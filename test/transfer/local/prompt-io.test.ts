@@ -33,7 +33,7 @@ test('what is written is read again, also where calls stop halfway', async (t) =
 
 /** Content that may be hidden behind others: each byte tells where it came from. */
 const anySlices = fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 5 });
-const anyWrite = fc.record({ slices: anySlices, position: fc.nat(200) });
+const anyWrite = fc.record({ slices: anySlices, position: fc.nat(200), atOnce: fc.boolean() });
 const anyRead = fc.record({
   lengths: fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 4 }),
   position: fc.nat(250),
@@ -74,7 +74,10 @@ test('the thread that calls and the thread pool leave the same in files, and rea
       }
       for (const { way, io, fd, path } of files) {
         ftruncateSync(fd);
-        for (const { slices, position } of writes) await io.write(fd, slices, position);
+        for (const { slices, position, atOnce } of writes) {
+          const isDone = atOnce && io.writeNow(fd, slices, position);
+          if (!isDone) await io.write(fd, slices, position);
+        }
         t.true(model.equals(readFileSync(path)), way);
         for (const { lengths, position } of reads) {
           const buffers = lengths.map((length) => Buffer.alloc(length));
@@ -105,6 +108,36 @@ test('after a slow call the thread pool takes over', async (t) => {
   await io.write(fd, [Buffer.from(', then not')], 4);
   t.is(calls, 1);
   t.is(readFileSync(path, 'utf8'), 'slow, then not');
+});
+
+test('a write at once is done when it returns, or left to the usual way: slow, pooled and failed ones', async (t) => {
+  const { fd, path } = await newFile(t);
+  const { prompt, 'first prompt, then pooled': slow } = ways();
+  const slices = [Buffer.from('at '), Buffer.from('once')];
+  t.true(prompt?.writeNow(fd, slices, 0));
+  t.is(readFileSync(path, 'utf8'), 'at once');
+  t.true(slow?.writeNow(fd, [Buffer.from('now')], 0));
+  t.false(slow?.writeNow(fd, [Buffer.from('later')], 0), 'for a while, after a call that was slow');
+  t.false(pooledIo.writeNow(fd, [Buffer.from('never')], 0));
+  t.is(readFileSync(path, 'utf8'), 'nowonce');
+  t.false(prompt?.writeNow(999_999, slices, 0));
+  await t.throwsAsync(async () => await prompt?.write(999_999, slices, 0), { code: 'EBADF' });
+});
+
+test('a write at once that got slow halfway is done again as a whole', async (t) => {
+  const { fd, path } = await newFile(t);
+  const io = promptIo({
+    readv: readvSync,
+    writev: (file, [first], position) => {
+      const startedAtMs = performance.now();
+      while (performance.now() - startedAtMs <= promptMs);
+      return writevSync(file, [first as Uint8Array], position);
+    },
+  });
+  const slices = [Buffer.from('one'), Buffer.from('two')];
+  t.false(io.writeNow(fd, slices, 0));
+  await io.write(fd, slices, 0);
+  t.is(readFileSync(path, 'utf8'), 'onetwo');
 });
 
 test('whatever else waits gets its turn', async (t) => {
