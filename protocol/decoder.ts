@@ -2,13 +2,23 @@
  * Bytes in, frames out.
  *
  * Strategy: the caller owns the bytes (a region of a reused buffer) and asks for one frame at a
- * time. Nothing is copied: the payload of a chunk is a view of the caller's buffer. A frame's length
+ * time, or for all chunks that follow one. Nothing is copied: the payload of a chunk is a view of the caller's buffer. A frame's length
  * is checked against its type's limit as soon as its header is there, before anybody makes room for
  * the rest.
  */
+import { checksum } from './checksum.ts';
+import type { ChunkRun } from './chunk-run.ts';
 import { ProtocolError } from './errors.ts';
-import { decodeFrame, type Frame, payloadLimit } from './frames.ts';
-import { decodeHeader, type Header, headerBytes, zeroFlag } from './header.ts';
+import { type ChunkFrame, chunkCode, decodeFrame, type Frame, payloadLimit } from './frames.ts';
+import {
+  checksumAt,
+  decodeHeader,
+  type Header,
+  headerBytes,
+  isHeaderLike,
+  payloadLengthAt,
+  zeroFlag,
+} from './header.ts';
 import { limits } from './limits.ts';
 
 export class FrameDecoder {
@@ -29,6 +39,10 @@ export class FrameDecoder {
     return headerBytes + (this.#header?.length ?? 0);
   }
 
+  #isVerified(request: number): boolean {
+    return this.unverified.size === 0 || !this.unverified.has(request);
+  }
+
   /**
    * Decodes the frame at `start` when all of it lies before `end`. Gives undefined while bytes are missing; then call
    * again with the same frame at `start` and more behind it.
@@ -38,7 +52,7 @@ export class FrameDecoder {
   next(bytes: Uint8Array, view: DataView, start: number, end: number): DecodedFrame | undefined {
     if (this.#header === undefined) {
       if (end - start < headerBytes) return undefined;
-      const header = decodeHeader(bytes, view, start);
+      const header = decodeHeader(view, start);
       if (header.length > payloadLimit(header.type, this.#chunkBytesMost(header.request))) {
         throw new ProtocolError('protocol', `A frame of ${header.length} bytes is too long.`);
       }
@@ -49,12 +63,59 @@ export class FrameDecoder {
     const header = this.#header;
     this.#header = undefined;
     const payload = bytes.subarray(start + headerBytes, start + length);
-    const verified = this.unverified.size === 0 || !this.unverified.has(header.request);
+    const verified = this.#isVerified(header.request);
     if (header.flags === zeroFlag && !this.zeroChunks) {
       throw new ProtocolError('protocol', 'A chunk of zeros came that was not agreed upon.');
     }
     return { frame: decodeFrame(header, payload, verified), length };
   }
+
+  /**
+   * `first`, which ends at `start`, with the whole chunks behind it that are like it and go on where it ends: at
+   * most `most` in all. Whatever follows them is for `next`, which also says what is wrong with it.
+   */
+  run(
+    first: ChunkFrame,
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+    most: number,
+  ): DecodedRun {
+    const { request, index, zero, intact } = first;
+    const like = { type: chunkCode, flags: zero ? zeroFlag : 0, request };
+    const mostBytes = zero ? 0 : this.#chunkBytesMost(request);
+    const verified = this.#isVerified(request);
+    const payloads = [first.payload];
+    const checksums = [first.checksum];
+    let payloadBytes = first.payload.length;
+    let at = start;
+    for (; payloads.length < most && end - at >= headerBytes; at = payloadEnd(view, at)) {
+      const length = payloadLengthAt(view, at);
+      const isWhole = length <= mostBytes && payloadEnd(view, at) <= end;
+      // One without bytes stands for zeros.
+      if (!isWhole || (length === 0) !== zero) break;
+      if (!isHeaderLike(like, index + payloads.length, view, at)) break;
+      const payload = bytes.subarray(at + headerBytes, at + headerBytes + length);
+      const sum = checksumAt(view, at);
+      const isIntact = !verified || checksum(payload) === sum;
+      if (zero ? sum !== first.checksum : isIntact !== intact) break;
+      payloads.push(payload);
+      checksums.push(sum);
+      payloadBytes += length;
+    }
+    return { run: { first, payloads, checksums, payloadBytes }, length: at - start };
+  }
+}
+
+/** Where the frame at `at` ends. */
+const payloadEnd = (view: DataView, at: number): number =>
+  at + headerBytes + payloadLengthAt(view, at);
+
+export interface DecodedRun {
+  readonly run: ChunkRun;
+  /** Bytes that the frames behind the first one took. */
+  readonly length: number;
 }
 
 export interface DecodedFrame {

@@ -124,7 +124,7 @@ export function encodeFrame(frame: ControlFrame, expectedBytes?: number): Uint8A
     index: 0,
     checksum: checksum(payload),
   };
-  encodeHeader(header, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
+  encodeHeader(header, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
   return bytes;
 }
 

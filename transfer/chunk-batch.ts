@@ -107,7 +107,7 @@ export class ChunkBatch {
       const from = payload.byteOffset - this.#bytes.byteOffset;
       const to = at + headerBytes;
       if (!zero && from !== to) this.#bytes.copyWithin(to, from, from + length);
-      encodeHeader(header, this.#bytes, this.#view, at);
+      encodeHeader(header, this.#view, at);
       at = to + header.length;
       this.sums.push(sum);
       this.#ends.push(at);

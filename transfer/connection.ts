@@ -6,12 +6,18 @@
  * ends go on reading while their writes are blocked.
  */
 import type { Duplex } from 'node:stream';
+import type { ChunkRun } from '../protocol/chunk-run.ts';
 import { FrameDecoder } from '../protocol/decoder.ts';
 import { FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { Hello, ToldLimits } from '../protocol/frames/connection.ts';
-import { type ControlFrame, encodeFrame, type Frame, isBulk } from '../protocol/frames.ts';
+import {
+  type ChunkFrame,
+  type ControlFrame,
+  encodeFrame,
+  type Frame,
+  isBulk,
+} from '../protocol/frames.ts';
 import { headerBytes } from '../protocol/header.ts';
-import { type ArrivedRun, ArrivedRuns } from './arrived-run.ts';
 import type { ChunkBatch } from './chunk-batch.ts';
 import { Deadlines, type Timeouts } from './deadlines.ts';
 import { ReceiveWindow, type SendingFigures } from './flow.ts';
@@ -69,7 +75,6 @@ export class Connection implements Carrier {
   readonly #writer: FrameWriter;
   readonly traffic: Traffic;
   #receiveWindow: ReceiveWindow;
-  readonly #runs = new ArrivedRuns((run) => this.#hearRun(run));
   #saidGoodbye = false;
   #heardGoodbye = false;
   #failure: FerryError | undefined;
@@ -164,12 +169,7 @@ export class Connection implements Carrier {
       this.#deadlines.heard(block.end - block.start);
       if (!this.#readPreamble(block)) return block.end - block.start + 1;
       this.#receiveWindow.readBegin();
-      try {
-        this.#parseFrames(block);
-      } finally {
-        // What came before a fault was heard before it.
-        this.#runs.end();
-      }
+      this.#parseFrames(block);
       if (this.#phase === 'closed') return 0;
       this.#deadlines.parsed(block.end - block.start);
       for (const request of this.#requests) request.readEnd();
@@ -192,10 +192,8 @@ export class Connection implements Carrier {
       if (this.#phase === 'greeting') {
         this.#greet(frame, bytes.subarray(start + headerBytes, start + length));
       } else if (frame.type === 'chunk') {
-        this.#receiveWindow.received(frame.payload.length);
-        this.#runs.add(frame);
+        this.#hearRun(this.#runFrom(frame, block));
       } else {
-        this.#runs.end();
         this.#dispatch(frame, length - headerBytes);
       }
     }
@@ -227,10 +225,19 @@ export class Connection implements Carrier {
     if (this.#handshake.done) this.#open();
   }
 
-  #hearRun(run: ArrivedRun): void {
-    if (this.#phase === 'closed') return;
+  /** The chunk, which the block began with, and those that follow it. */
+  #runFrom(first: ChunkFrame, block: Block): ChunkRun {
+    const { bytes, view, start, end } = block;
+    const most = transferLimits.arrivedChunks;
+    const { run, length } = this.#decoder.run(first, bytes, view, start, end, most);
+    block.start += length;
+    return run;
+  }
+
+  #hearRun(run: ChunkRun): void {
+    for (const { length } of run.payloads) this.#receiveWindow.received(length);
     // Only an open request has chunks.
-    const request = this.#requests.hear(run[0]) as Request;
+    const request = this.#requests.hear(run.first) as Request;
     request.hearChunks(run);
     if (request.closed) this.#tidy(request.id);
   }

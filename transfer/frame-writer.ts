@@ -220,7 +220,7 @@ function framed(run: ChunkRun, from: number, to: number, bytes: Uint8Array): Uin
       index: indexes[i] as number,
       checksum: sums[i] as bigint,
     };
-    encodeHeader(header, bytes, view, at);
+    encodeHeader(header, view, at);
     bytes.set(payload, at + headerBytes);
     at += headerBytes + payload.length;
   }

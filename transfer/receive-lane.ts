@@ -1,9 +1,10 @@
 /** One connection's part in receiving a file: what it was asked for, and the run that comes in. */
+
+import { type ChunkRun, endOf, oneByOne } from '../protocol/chunk-run.ts';
 import { type FerryError, ProtocolError } from '../protocol/errors.ts';
-import type { ChunkFrame, ControlFrame } from '../protocol/frames.ts';
+import type { ControlFrame } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { type Range, RangeSet } from '../protocol/ranges.ts';
-import { type ArrivedRun, endOf, payloadBytes } from './arrived-run.ts';
 import type { Block } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Receiving } from './receive.ts';
@@ -96,47 +97,57 @@ export class ReceiveLane implements Listener {
     this.#receiving.hear(this, frame);
   }
 
-  onChunks(run: ArrivedRun): void {
-    const [{ index, zero, checksum, intact }] = run;
+  onChunks(run: ChunkRun): void {
+    const { first, payloads, payloadBytes } = run;
+    const { index, zero } = first;
     const end = endOf(run);
     const isWanted = this.dealt.hasAll(index, end);
-    if (!isWanted && run.length > 1) {
-      for (const chunk of run) this.onChunks([chunk]);
+    if (!isWanted && payloads.length > 1) {
+      for (const one of oneByOne(run)) this.onChunks(one);
       return;
     }
     const { knownSize, offer, options } = this.#receiving;
-    const isIntact = zero ? checksum === zeroChecksum(offer.chunkBytes) : intact;
-    const bytes = payloadBytes(run);
+    const isIntact = zero ? first.checksum === zeroChecksum(offer.chunkBytes) : first.intact;
     // What nobody asked for is no progress: it could come for ever.
     if (isWanted) this.request.moved();
-    options.onArrived?.(bytes, isIntact ? 0 : run.length);
+    options.onArrived?.(payloadBytes, isIntact ? 0 : payloads.length);
     // Who was told of it may have ended the transfer: then nothing is written any more.
     const isUsed = isWanted && isIntact && !this.request.over;
-    const { chunks } = knownSize;
-    for (const chunk of run) {
-      // What is dropped must not lie past the end either.
-      if (isUsed || chunk.index >= chunks) {
-        knownSize.checkLength(chunk.index, this.#contentOf(chunk).length);
-      }
+    const contents = zero ? payloads.map(() => zeroChunk(offer.chunkBytes)) : payloads;
+    // What is dropped must not lie past the end either.
+    if (isUsed || end > knownSize.chunks) {
+      for (const [i, { length }] of contents.entries()) knownSize.checkLength(index + i, length);
     }
     if (isUsed) {
       this.dealt.remove(index, end);
       if (this.dealt.rangeCount > transferLimits.rangesHeld) {
         throw new ProtocolError('protocol', 'Too many holes are left in what is sent.');
       }
-      for (const chunk of run) this.#append(chunk, this.#contentOf(chunk));
+      this.#append(run, contents);
       return;
     }
     // Wanted of nobody here, or wanted and arrived already: verified, counted and dropped.
-    this.request.carrier.consumed(bytes);
-    if (isWanted && !isIntact) for (const { index: i } of run) this.#receiving.repeat(this, i);
+    this.request.carrier.consumed(payloadBytes);
+    if (isWanted && !isIntact) {
+      for (let i = index; i < end; i += 1) this.#receiving.repeat(this, i);
+    }
   }
 
-  #contentOf({ zero, payload }: ChunkFrame): Uint8Array {
-    return zero ? zeroChunk(this.#receiving.offer.chunkBytes) : payload;
+  /** Puts them behind the run that comes in, and begins another one where they don't fit. */
+  #append({ first, payloads, checksums }: ChunkRun, contents: readonly Uint8Array[]): void {
+    const { runChunks } = this.#receiving.sink;
+    for (let at = 0; at < contents.length; ) {
+      const run = this.#runFor(first.index + at, first.zero, contents[at] as Uint8Array);
+      const end = Math.min(contents.length, at + runChunks - run.slices.length);
+      for (; at < end; at += 1) {
+        run.slices.push(contents[at] as Uint8Array);
+        run.sums.push(checksums[at] as bigint);
+        run.bytes += (payloads[at] as Uint8Array).length;
+      }
+    }
   }
 
-  #append({ index, zero, checksum, payload: { length } }: ChunkFrame, content: Uint8Array): void {
+  #runFor(index: number, zero: boolean, content: Uint8Array): Run {
     const run = this.#run;
     const fits =
       run !== undefined &&
@@ -144,22 +155,12 @@ export class ReceiveLane implements Listener {
       run.zero === zero &&
       (zero || run.block.holds(content)) &&
       run.slices.length < this.#receiving.sink.runChunks;
-    if (fits) {
-      run.slices.push(content);
-      run.sums.push(checksum);
-      run.bytes += length;
-      return;
-    }
+    if (fits) return run;
     this.#flush();
-    this.#run = {
-      first: index,
-      // Zeros lie in none, but wait for their write like the others: reading does not run ahead.
-      block: this.request.carrier.pin(),
-      zero,
-      slices: [content],
-      sums: [checksum],
-      bytes: length,
-    };
+    // Zeros lie in no block, but wait for their write like the others: reading does not run ahead.
+    const block = this.request.carrier.pin();
+    this.#run = { first: index, block, zero, slices: [], sums: [], bytes: 0 };
+    return this.#run;
   }
 
   /** What comes soon, or while a write is under way, forms the next one: small ones cost as much. */

@@ -133,7 +133,11 @@ class IncomingPage {
     if (eager) this.#askRoom();
     request.listen({
       onFrame: (frame) => this.#hear(frame),
-      onChunks: (run) => run.forEach((chunk) => this.#hearChunk(chunk)),
+      onChunks: ({ first, payloads }) => {
+        for (const [i, payload] of payloads.entries()) {
+          this.#hearChunk({ ...first, index: first.index + i, payload });
+        }
+      },
       onFailed: (error) => {
         this.#failure = error;
         this.#wake.notify();

@@ -1,9 +1,9 @@
 /** One request on a connection, as one end sees it: what it says, and who hears the answers. */
 
+import type { ChunkRun } from '../protocol/chunk-run.ts';
 import { Conversation, type Speaker } from '../protocol/conversation.ts';
 import { type FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
-import { type ArrivedRun, payloadBytes } from './arrived-run.ts';
 import type { ChunkBatch } from './chunk-batch.ts';
 import type { SendingFigures } from './flow.ts';
 import type { Block } from './input-buffer.ts';
@@ -72,7 +72,7 @@ export interface Listener {
    * `consumed(payload bytes)`, now or later; payloads are valid during the call, and longer only
    * under a pin.
    */
-  onChunks?(run: ArrivedRun): void;
+  onChunks?(run: ChunkRun): void;
   /** No more frames of this read: time to write what came together. */
   onReadEnd?(): void;
   /** The request is over: the peer's error, or the connection's end. Called at most once. */
@@ -273,14 +273,14 @@ export class Request {
   }
 
   /** The peer said chunks of this request. Throws ProtocolError when it may not. */
-  hearChunks(run: ArrivedRun): void {
+  hearChunks(run: ChunkRun): void {
     const draining = this.over;
     // No chunk changes what may be said next.
-    this.#conversation.advance(this.peerRole, run[0]);
-    const bytes = payloadBytes(run);
-    this.traffic.receivedBytes += bytes;
-    this.carrier.traffic.receivedBytes += bytes;
-    if (draining || this.#listener?.onChunks === undefined) this.carrier.consumed(bytes);
+    this.#conversation.advance(this.peerRole, run.first);
+    const { payloadBytes } = run;
+    this.traffic.receivedBytes += payloadBytes;
+    this.carrier.traffic.receivedBytes += payloadBytes;
+    if (draining || this.#listener?.onChunks === undefined) this.carrier.consumed(payloadBytes);
     else this.#listener.onChunks(run);
   }
 

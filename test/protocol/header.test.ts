@@ -34,10 +34,10 @@ const anyHeader: fc.Arbitrary<Header> = fc.record({
 test('a header is what a naive writer writes, at any offset', (t) => {
   const property = fc.property(anyHeader, fc.nat(9), (header, offset) => {
     const bytes = new Uint8Array(offset + headerBytes + 3).fill(0xaa);
-    encodeHeader(header, bytes, viewOf(bytes), offset);
+    encodeHeader(header, viewOf(bytes), offset);
     t.is(hexOf(bytes.subarray(offset, offset + headerBytes)), hexOf(naive(header)));
     t.is(hexOf(bytes.subarray(offset + headerBytes)), 'aa aa aa');
-    t.deepEqual(decodeHeader(bytes, viewOf(bytes), offset), header);
+    t.deepEqual(decodeHeader(viewOf(bytes), offset), header);
   });
   fc.assert(property, { numRuns: 1000 });
 });
@@ -47,7 +47,7 @@ test('every flipped bit of a header is found', (t) => {
   for (let bit = 0; bit < 8 * headerBytes; bit += 1) {
     const flipped = bytes.slice();
     flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-    const error = t.throws(() => decodeHeader(flipped, viewOf(flipped), 0), {
+    const error = t.throws(() => decodeHeader(viewOf(flipped), 0), {
       instanceOf: ProtocolError,
     });
     t.is(error?.failure, 'corrupt');

@@ -2,7 +2,7 @@ import { createHook } from 'node:async_hooks';
 import test, { type ExecutionContext } from 'ava';
 import { FerryError, type ProtocolError, TransferError } from '../../protocol/errors.ts';
 import { type ControlFrame, encodeFrame } from '../../protocol/frames.ts';
-import { encodeHeader, type Header, headerBytes } from '../../protocol/header.ts';
+import { encodeHeader, headerBytes } from '../../protocol/header.ts';
 import { limits } from '../../protocol/limits.ts';
 import { encodePreamble, preambleBytes, versions } from '../../protocol/preamble.ts';
 import { newHello } from '../../transfer/greeting.ts';
@@ -112,7 +112,7 @@ function asType(frame: Uint8Array, type: number): Uint8Array {
   const { length } = frame;
   const header = { type, flags: 0, length: length - headerBytes, request: 0, index: 0 };
   const view = new DataView(frame.buffer);
-  encodeHeaderInto({ ...header, checksum: view.getBigUint64(24, true) }, frame, view);
+  encodeHeader({ ...header, checksum: view.getBigUint64(24, true) }, view, 0);
   return frame;
 }
 
@@ -427,7 +427,7 @@ test('a frame that announces too much is refused before its payload came', async
   const tooLong = (type: number, length: number): Uint8Array => {
     const bytes = new Uint8Array(headerBytes);
     const header = { type, flags: 0, length, request: 1, index: 0, checksum: 0n };
-    encodeHeaderInto(header, bytes, new DataView(bytes.buffer));
+    encodeHeader(header, new DataView(bytes.buffer), 0);
     return bytes;
   };
   for (const [type, length] of [
@@ -486,7 +486,9 @@ test('chunks of one read are heard together in order, but not all that a read ma
       onRequest: (request) =>
         request.listen({
           onFrame: () => undefined,
-          onChunks: (run) => void runs.push(run.map(({ index }) => index)),
+          onChunks: ({ first, payloads }) => {
+            runs.push(payloads.map((_, i) => first.index + i));
+          },
           onFailed: () => undefined,
         }),
     },
@@ -659,10 +661,6 @@ test('features are those that both sides name', async (t: ExecutionContext) => {
   t.deepEqual(client.features, ['b']);
   client.close();
 });
-
-function encodeHeaderInto(header: Header, bytes: Uint8Array, view: DataView): void {
-  encodeHeader(header, bytes, view, 0);
-}
 
 test('a path that no reader would take is refused here, and the connection goes on', async (t) => {
   const { client } = join(new TestDaemon());

@@ -233,7 +233,7 @@ test('before the proof little may be said: what would be longer is refused befor
   const header = new Uint8Array(headerBytes);
   const length = transferLimits.greetingBytes;
   const hello = { type: 0x01, flags: 0, length, request: 0, index: 0, checksum: 0n };
-  encodeHeader(hello, header, new DataView(header.buffer), 0);
+  encodeHeader(hello, new DataView(header.buffer), 0);
   const { peer, connection } = rawClient(new TestDaemon(), {
     daemonOptions: { verifier: verifierOn(channel) },
   });

@@ -114,7 +114,7 @@ test('an error of ours is our last word; what was on its way is counted and drop
   request.say(want);
   request.cancel();
   t.deepEqual(carrier.said, ['want', 'error']);
-  request.hearChunks([chunk]);
+  request.hearChunks({ first: chunk, payloads: [payload], checksums: [0n], payloadBytes: 5 });
   request.hear({ type: 'working', request: 1, phase: 'hashing', done: 0, total: 0 }, 0);
   t.is(carrier.consumedBytes, 5);
   t.deepEqual(ears.frames, ['offer']);

@@ -14,7 +14,7 @@ export function encode(frame: Frame): Uint8Array {
   bytes.set(payload, headerBytes);
   const flags = zero ? zeroFlag : 0;
   const header = { type: chunkCode, flags, length: payload.length, request, index, checksum };
-  encodeHeader(header, bytes, viewOf(bytes), 0);
+  encodeHeader(header, viewOf(bytes), 0);
   return bytes;
 }
 

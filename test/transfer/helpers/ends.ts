@@ -164,7 +164,7 @@ export function chunkFrame(
   bytes.set(payload.subarray(0, length), headerBytes);
   const header = { type: chunkCode, flags: zero ? zeroFlag : 0, length, request, index };
   const view = new DataView(bytes.buffer);
-  encodeHeader({ ...header, checksum: checksum(payload) }, bytes, view, 0);
+  encodeHeader({ ...header, checksum: checksum(payload) }, view, 0);
   if (damage) bytes[headerBytes] = (bytes[headerBytes] as number) ^ 1;
   return bytes;
 }
