@@ -11,7 +11,7 @@ const interruptBudgetBytes = 1_500_000;
 /** Sets it for `command`, the first word of the line. */
 export function setEngine(command: string | undefined): void {
   keepNewSpaceSmall();
-  // A bench does the same for seconds: there it does bring that in.
+  // A bench does the same for seconds: there optimising pays.
   if (command === 'bench') return;
   setFlagsFromString(`--interrupt-budget=${interruptBudgetBytes}`);
 }

@@ -1,5 +1,6 @@
 /** What each token may still do: its quota, its rate, and its share of the daemon's room. */
 import { TransferError } from '../protocol/errors.ts';
+import { atOnce } from '../transfer/at-once.ts';
 import type { Request } from '../transfer/request.ts';
 import { Throttle } from '../transfer/throttle.ts';
 import { whileWorking } from '../transfer/working.ts';
@@ -114,18 +115,19 @@ export class Allowance {
     if (refusal !== undefined) throw refusal;
   }
 
-  /** Waits until the rate lets so much pass, whatever it is. */
-  async pace(bytes: number): Promise<void> {
-    await this.#throttle?.pass(bytes);
+  /** Waits until the rate lets so much pass, whatever it is; `atOnce` where there is none. */
+  pace(bytes: number): Promise<void> {
+    return this.#throttle?.pass(bytes) ?? atOnce;
   }
 
   /**
-   * So much content passes: counts it, and waits until the rate lets it. Throws TransferError
-   * (`limit`) when the quota does not.
+   * So much content passes: counts it, and waits until the rate lets it, as `pace`. Rejects with
+   * TransferError (`limit`) when the quota does not.
    */
-  async pass(bytes: number): Promise<void> {
-    this.check(bytes);
+  pass(bytes: number): Promise<void> {
+    const refusal = this.refusal(bytes);
+    if (refusal !== undefined) return Promise.reject(refusal);
     if (this.#quotaBytes !== undefined) this.#usage.add(this.token, bytes);
-    await this.pace(bytes);
+    return this.pace(bytes);
   }
 }

@@ -5,6 +5,7 @@
 import { totalmem } from 'node:os';
 import { type FerryError, TransferError } from '../protocol/errors.ts';
 import type { FrameOf } from '../protocol/frames.ts';
+import { atOnce } from '../transfer/at-once.ts';
 import { type Extent, MadeUpSource } from '../transfer/measure/made-up.ts';
 import { Meter } from '../transfer/measure/meter.ts';
 import {
@@ -17,7 +18,7 @@ import {
 import type { Request } from '../transfer/request.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { Throttle } from '../transfer/throttle.ts';
-import { whileWorking } from '../transfer/working.ts';
+import { whilePassing } from '../transfer/working.ts';
 import type { Allowance } from './allowances.ts';
 import { type DaemonLimits, defaultLimits } from './limits.ts';
 import type { Shares } from './shares.ts';
@@ -120,9 +121,9 @@ class OpenBench {
   }
 
   /** Lets content pass at the token's rate; a peer that waits for it hears why. */
-  readonly #pass = async (bytes: number): Promise<void> => {
-    const paced = this.#allowance.pace(bytes);
-    await this.meter.paced.during(whileWorking(() => [this.request], 'waiting', paced));
+  readonly #pass = (bytes: number): Promise<void> => {
+    const passing = whilePassing(() => [this.request], this.#allowance.pace(bytes));
+    return passing === atOnce ? passing : this.meter.paced.during(passing);
   };
 
   /** Reports now and then, from now on. */

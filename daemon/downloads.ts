@@ -21,7 +21,7 @@ import { Sending } from '../transfer/send.ts';
 import { sendPage } from '../transfer/send-page.ts';
 import { SourceChecksums, sumsPage } from '../transfer/source-checksums.ts';
 import type { SmallFile } from '../transfer/storage.ts';
-import { whileWorking } from '../transfer/working.ts';
+import { whilePassing } from '../transfer/working.ts';
 import type { Allowance } from './allowances.ts';
 import type { Berth } from './page-room.ts';
 import type { Shares } from './shares.ts';
@@ -190,7 +190,7 @@ export class Downloads {
 
 /** Lets content pass as the token may move it; a peer that waits for its rate hears why. */
 function passing(request: Request, allowance: Allowance): (bytes: number) => Promise<void> {
-  return (bytes) => whileWorking(() => [request], 'waiting', allowance.pass(bytes));
+  return (bytes) => whilePassing(() => [request], allowance.pass(bytes));
 }
 
 interface ReadPage {

@@ -10,7 +10,7 @@ import type { Receiving } from '../transfer/receive.ts';
 import { receiveFile } from '../transfer/receive-file.ts';
 import { receivePage } from '../transfer/receive-page.ts';
 import type { Request } from '../transfer/request.ts';
-import { whileWorking } from '../transfer/working.ts';
+import { whilePassing, whileWorking } from '../transfer/working.ts';
 import { type Allowances } from './allowances.ts';
 import { accountedSinks, allowedPages } from './allowed-storage.ts';
 import { type Grant, ownedBy } from './grant.ts';
@@ -124,7 +124,7 @@ export class Uploads {
       transfer: claim.transfer,
       epoch: claim.epoch,
       connections: Math.max(1, offer.connections ?? 1),
-      pass: (count) => whileWorking(requests, 'waiting', allowance.pass(count)),
+      pass: (count) => whilePassing(requests, allowance.pass(count)),
       onArrived: (count) => {
         bytes += count;
       },

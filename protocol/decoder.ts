@@ -2,9 +2,9 @@
  * Bytes in, frames out.
  *
  * Strategy: the caller owns the bytes (a region of a reused buffer) and asks for one frame at a
- * time, or for all chunks that follow one. Nothing is copied: the payload of a chunk is a view of the caller's buffer. A frame's length
- * is checked against its type's limit as soon as its header is there, before anybody makes room for
- * the rest.
+ * time, or for all chunks that follow one. Nothing is copied: the payload of a chunk is a view of the
+ * caller's buffer. A frame's length is checked against its type's limit as soon as its header is there,
+ * before anybody makes room for the rest.
  */
 import { checksum } from './checksum.ts';
 import type { ChunkRun } from './chunk-run.ts';
@@ -71,51 +71,56 @@ export class FrameDecoder {
   }
 
   /**
-   * `first`, which ends at `start`, with the whole chunks behind it that are like it and go on where it ends: at
-   * most `most` in all. Whatever follows them is for `next`, which also says what is wrong with it.
+   * `first` with the whole chunks behind it, from `start` on, that are like it and go on where it ends: at most
+   * `most` in all. Whatever follows them is for `next`, which also says what is wrong with it.
    */
-  run(
-    first: ChunkFrame,
-    bytes: Uint8Array,
-    view: DataView,
-    start: number,
-    end: number,
-    most: number,
-  ): DecodedRun {
+  run(first: ChunkFrame, { bytes, view, start, end }: Bytes, most: number): DecodedRun {
     const { request, index, zero, intact } = first;
     const like = { type: chunkCode, flags: zero ? zeroFlag : 0, request };
     const mostBytes = zero ? 0 : this.#chunkBytesMost(request);
     const verified = this.#isVerified(request);
+    // Two indexes from 2^53 on may be the same number.
+    const mostChunks = Math.min(most, Number.MAX_SAFE_INTEGER - index + 1);
     const payloads = [first.payload];
     const checksums = [first.checksum];
     let payloadBytes = first.payload.length;
     let at = start;
-    for (; payloads.length < most && end - at >= headerBytes; at = payloadEnd(view, at)) {
+    for (; payloads.length < mostChunks && end - at >= headerBytes; at = endOfFrame(view, at)) {
       const length = payloadLengthAt(view, at);
-      const isWhole = length <= mostBytes && payloadEnd(view, at) <= end;
+      const isWhole = length <= mostBytes && endOfFrame(view, at) <= end;
       // One without bytes stands for zeros.
       if (!isWhole || (length === 0) !== zero) break;
       if (!isHeaderLike(like, index + payloads.length, view, at)) break;
       const payload = bytes.subarray(at + headerBytes, at + headerBytes + length);
       const sum = checksumAt(view, at);
-      const isIntact = !verified || checksum(payload) === sum;
-      if (zero ? sum !== first.checksum : isIntact !== intact) break;
+      const isLike = zero
+        ? sum === first.checksum
+        : (!verified || checksum(payload) === sum) === intact;
+      if (!isLike) break;
       payloads.push(payload);
       checksums.push(sum);
       payloadBytes += length;
     }
-    return { run: { first, payloads, checksums, payloadBytes }, length: at - start };
+    return { run: { first, payloads, checksums, payloadBytes }, end: at };
   }
 }
 
 /** Where the frame at `at` ends. */
-const payloadEnd = (view: DataView, at: number): number =>
+const endOfFrame = (view: DataView, at: number): number =>
   at + headerBytes + payloadLengthAt(view, at);
+
+/** What was read and not decoded yet lies from `start` to before `end`; `view` covers `bytes`. */
+interface Bytes {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly start: number;
+  readonly end: number;
+}
 
 export interface DecodedRun {
   readonly run: ChunkRun;
-  /** Bytes that the frames behind the first one took. */
-  readonly length: number;
+  /** Where the frames of its chunks end. */
+  readonly end: number;
 }
 
 export interface DecodedFrame {

@@ -225,16 +225,15 @@ export class Connection implements Carrier {
     if (this.#handshake.done) this.#open();
   }
 
-  /** The chunk, which the block began with, and those that follow it. */
+  /** A chunk that was decoded, with those that follow it in the block. */
   #runFrom(first: ChunkFrame, block: Block): ChunkRun {
-    const { bytes, view, start, end } = block;
-    const most = transferLimits.arrivedChunks;
-    const { run, length } = this.#decoder.run(first, bytes, view, start, end, most);
-    block.start += length;
+    const { run, end } = this.#decoder.run(first, block, transferLimits.arrivedChunks);
+    block.start = end;
     return run;
   }
 
   #hearRun(run: ChunkRun): void {
+    // Of a run that is more than the peer may have on its way nothing is heard.
     for (const { length } of run.payloads) this.#receiveWindow.received(length);
     // Only an open request has chunks.
     const request = this.#requests.hear(run.first) as Request;

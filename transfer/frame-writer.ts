@@ -12,7 +12,7 @@ import type { OnWritten } from './request.ts';
 import { Signal } from './signal.ts';
 
 /** Chunks of one request that leave together. */
-export interface ChunkRun {
+export interface LeavingRun {
   readonly request: number;
   readonly indexes: readonly number[];
   readonly slices: readonly Uint8Array[];
@@ -102,7 +102,7 @@ export class FrameWriter {
   }
 
   /** Writes chunks in portions that fit the peer's window; settles when slices may be reused. */
-  async chunks(run: ChunkRun, mayWrite: () => boolean): Promise<void> {
+  async chunks(run: LeavingRun, mayWrite: () => boolean): Promise<void> {
     const { slices, onWritten } = run;
     const lengths = slices.map(({ length }) => length);
     const { limitBytes } = await this.#whenOpen();
@@ -120,7 +120,7 @@ export class FrameWriter {
     }
   }
 
-  async #putRun(run: ChunkRun, from: number, to: number, payloadBytes: number): Promise<void> {
+  async #putRun(run: LeavingRun, from: number, to: number, payloadBytes: number): Promise<void> {
     const bytes = (to - from) * headerBytes + payloadBytes;
     // What is dropped after each run would wait for a garbage collection.
     const pooled = bytes <= runMemoryBytes ? bufferPool.take(runMemoryBytes) : undefined;
@@ -206,7 +206,7 @@ export class FrameWriter {
 }
 
 /** The chunks from `from` to before `to` in one piece: of small ones a copy costs less than a vector. */
-function framed(run: ChunkRun, from: number, to: number, bytes: Uint8Array): Uint8Array {
+function framed(run: LeavingRun, from: number, to: number, bytes: Uint8Array): Uint8Array {
   const { request, indexes, slices, sums } = run;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let at = 0;

@@ -42,6 +42,8 @@ export class Block {
   }
 }
 
+const isLarge = ({ bytes }: Block): boolean => bytes.length >= transferLimits.blockBytes;
+
 export class InputBuffer {
   readonly #pool: BufferPool;
   #blocks: Block[];
@@ -113,8 +115,7 @@ export class InputBuffer {
     const neededBytes = this.#parse();
     if (this.#released) return false;
     if (this.#pool.isOver) this.#shrink();
-    else if (full) this.#grow();
-    this.#makeRoom(neededBytes);
+    this.#makeRoom(neededBytes, full);
     this.#dropLong();
     this.#paused = this.#mustWait();
     return !this.#paused;
@@ -183,8 +184,8 @@ export class InputBuffer {
     const { pins, bytes, end } = this.#current;
     const others = this.#blocks.filter((block) => block !== this.#current);
     // Large frames add blocks while small ones are free: those that wait for a write count, too.
-    const { blocks, leastBlocks, blockBytes } = transferLimits;
-    const hasRoom = this.#blocks.some((block) => block.bytes.length >= blockBytes);
+    const { blocks, leastBlocks } = transferLimits;
+    const hasRoom = this.#blocks.some(isLarge);
     const mostPinned = (hasRoom ? blocks : leastBlocks) - 1;
     if (others.filter((block) => block.pins > 0).length >= mostPinned) return true;
     if (others.some((block) => block.pins === 0)) return false;
@@ -192,30 +193,16 @@ export class InputBuffer {
     return pins > 0 ? true : this.#blocks.length > 1 || end === bytes.length;
   }
 
-  /** A read filled the whole space: more is waiting, so larger blocks will help. */
-  #grow(): void {
-    const { blockBytes, blocks } = transferLimits;
-    const large = this.#blocks.filter(({ bytes }) => bytes.length >= blockBytes).length;
-    const memory = large < blocks ? this.#pool.take(blockBytes) : undefined;
-    if (memory !== undefined) this.#blocks.push(new Block(memory));
-    else if (large >= blocks) this.#dropSmall();
-  }
-
   /** Others came, and have no room: the large blocks were for times when there is plenty. */
   #shrink(): void {
-    const { blockBytes } = transferLimits;
-    this.#drop((block) => block.bytes.length >= blockBytes && this.#isFree(block));
-  }
-
-  /** A small block among large ones would take its turn, and make small reads and writes. */
-  #dropSmall(): void {
-    const { blockBytes } = transferLimits;
-    this.#drop((block) => block.bytes.length < blockBytes && this.#isFree(block));
+    this.#drop((block) => isLarge(block) && this.#isFree(block));
   }
 
   /** Sees to it that the frame under way fits behind the current block's start. */
-  #makeRoom(neededBytes: number): void {
+  #makeRoom(neededBytes: number, full: boolean): void {
     const block = this.#current;
+    // A read filled the whole space: more is waiting, so large blocks will help.
+    const isBusy = full || (isLarge(block) && !block.isLong);
     const pendingBytes = block.end - block.start;
     if (pendingBytes === 0 && block.pins === 0) {
       block.start = 0;
@@ -223,10 +210,11 @@ export class InputBuffer {
     }
     const { firstBlockBytes } = transferLimits;
     const leastBytes = Math.max(neededBytes, pendingBytes + firstBlockBytes / 4);
-    // A block that nobody pins goes on as it is, but for a larger one.
-    const roomy = block.pins === 0 ? this.#freeOf(block.bytes.length + 1) : undefined;
-    if (roomy !== undefined) {
-      this.#move(block, roomy);
+    const large = (): Block | undefined => (isBusy ? this.#large(leastBytes) : undefined);
+    // A block that nobody pins goes on as it is, but for a large one.
+    const better = block.pins === 0 && !isLarge(block) ? large() : undefined;
+    if (better !== undefined) {
+      this.#move(block, better);
       return;
     }
     // What was made for long frames is not kept when none may come.
@@ -236,16 +224,32 @@ export class InputBuffer {
       this.#move(block, block);
       return;
     }
-    this.#move(block, this.#roomy(leastBytes));
+    this.#move(block, large() ?? this.#roomy(leastBytes));
   }
 
   #dropLong(): void {
     if (!this.longFrames) this.#drop((block) => block.isLong && this.#isFree(block));
   }
 
+  /** A large free block of at least this size, if the pool has room for it. */
+  #large(leastBytes: number): Block | undefined {
+    const { blockBytes, blocks } = transferLimits;
+    if (leastBytes > blockBytes) return undefined;
+    const large = this.#blocks.filter(isLarge);
+    const free = large.find((block) => this.#isFree(block) && !block.isLong);
+    if (free !== undefined || large.length >= blocks) return free;
+    const memory = this.#pool.take(blockBytes);
+    if (memory === undefined) return undefined;
+    const made = new Block(memory);
+    this.#blocks.push(made);
+    return made;
+  }
+
   /** A free block of at least this size, made if there is none: a frame must fit somewhere. */
   #roomy(leastBytes: number): Block {
-    const free = this.#freeOf(leastBytes);
+    const free = this.#blocks
+      .filter((block) => this.#isFree(block) && block.bytes.length >= leastBytes)
+      .sort((a, b) => b.bytes.length - a.bytes.length)[0];
     if (free !== undefined) return free;
     // Of few sizes: memory of another one could not be used again.
     const { firstBlockBytes } = transferLimits;
@@ -254,17 +258,6 @@ export class InputBuffer {
     made.isLong = size > longBytes;
     this.#blocks.push(made);
     return made;
-  }
-
-  /** The largest free block of at least this size. */
-  #freeOf(leastBytes: number): Block | undefined {
-    let largest: Block | undefined;
-    for (const block of this.#blocks) {
-      const { length } = block.bytes;
-      if (!this.#isFree(block) || length < leastBytes) continue;
-      if (largest === undefined || length > largest.bytes.length) largest = block;
-    }
-    return largest;
   }
 
   #move(from: Block, to: Block): void {

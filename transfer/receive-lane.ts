@@ -5,11 +5,11 @@ import { type FerryError, ProtocolError } from '../protocol/errors.ts';
 import type { ControlFrame } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { type Range, RangeSet } from '../protocol/ranges.ts';
+import { atOnce } from './at-once.ts';
 import type { Block } from './input-buffer.ts';
 import { transferLimits } from './limits.ts';
 import type { Receiving } from './receive.ts';
 import type { Listener, Request } from './request.ts';
-import { written } from './storage.ts';
 import { zeroChecksum, zeroChunk } from './zeros.ts';
 
 /** Contiguous chunks in one block, on their way to the sink. */
@@ -138,6 +138,11 @@ export class ReceiveLane implements Listener {
     const { runChunks } = this.#receiving.sink;
     for (let at = 0; at < contents.length; ) {
       const run = this.#runFor(first.index + at, first.zero, contents[at] as Uint8Array);
+      if (run === undefined) {
+        const lengths = payloads.slice(at).map(({ length }) => length);
+        this.request.carrier.consumed(lengths.reduce((sum, length) => sum + length, 0));
+        return;
+      }
       const end = Math.min(contents.length, at + runChunks - run.slices.length);
       for (; at < end; at += 1) {
         run.slices.push(contents[at] as Uint8Array);
@@ -147,7 +152,8 @@ export class ReceiveLane implements Listener {
     }
   }
 
-  #runFor(index: number, zero: boolean, content: Uint8Array): Run {
+  /** The run that such a chunk goes into; undefined when writing the one before it ended the transfer. */
+  #runFor(index: number, zero: boolean, content: Uint8Array): Run | undefined {
     const run = this.#run;
     const fits =
       run !== undefined &&
@@ -157,6 +163,7 @@ export class ReceiveLane implements Listener {
       run.slices.length < this.#receiving.sink.runChunks;
     if (fits) return run;
     this.#flush();
+    if (this.request.over) return undefined;
     // Zeros lie in no block, but wait for their write like the others: reading does not run ahead.
     const block = this.request.carrier.pin();
     this.#run = { first: index, block, zero, slices: [], sums: [], bytes: 0 };
@@ -180,7 +187,7 @@ export class ReceiveLane implements Listener {
     if (run === undefined) return;
     this.#run = undefined;
     const writing = this.#receiving.write(run.first, run.slices, run.sums);
-    if (writing === written) {
+    if (writing === atOnce) {
       this.#letGo(run);
       return;
     }

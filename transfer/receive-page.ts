@@ -1,4 +1,5 @@
 /** Receives pages of small files, for the daemon's uploads and the client's downloads. */
+import { oneByOne } from '../protocol/chunk-run.ts';
 import type { Entry } from '../protocol/entry.ts';
 import { type FerryError, ProtocolError, TransferError } from '../protocol/errors.ts';
 import type { Answer, Offers, PageFailure } from '../protocol/frames/pages.ts';
@@ -133,10 +134,8 @@ class IncomingPage {
     if (eager) this.#askRoom();
     request.listen({
       onFrame: (frame) => this.#hear(frame),
-      onChunks: ({ first, payloads }) => {
-        for (const [i, payload] of payloads.entries()) {
-          this.#hearChunk({ ...first, index: first.index + i, payload });
-        }
+      onChunks: (run) => {
+        for (const { first } of oneByOne(run)) this.#hearChunk(first);
       },
       onFailed: (error) => {
         this.#failure = error;

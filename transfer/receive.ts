@@ -12,6 +12,7 @@ import type { Offer, Working } from '../protocol/frames/transfer.ts';
 import type { ControlFrame, FrameOf } from '../protocol/frames.ts';
 import { limits } from '../protocol/limits.ts';
 import { unbounded } from '../protocol/ranges.ts';
+import { atOnce } from './at-once.ts';
 import { Believed } from './believed.ts';
 import { Checkpoints, type Have } from './checkpoints.ts';
 import { Dealer } from './dealer.ts';
@@ -22,7 +23,7 @@ import { ReceiveLane } from './receive-lane.ts';
 import { Repeats } from './repeats.ts';
 import type { Request } from './request.ts';
 import { Signal } from './signal.ts';
-import { type ChunkSink, written } from './storage.ts';
+import type { ChunkSink } from './storage.ts';
 
 export interface ReceiveOptions {
   /** Names the transfer for `join`, 16 bytes. */
@@ -30,7 +31,7 @@ export interface ReceiveOptions {
   readonly epoch: number;
   /** Connections that will take part; with more than one, work is dealt out in pieces. */
   readonly connections: number;
-  /** Waits until so many bytes of content may be kept, or throws. */
+  /** Waits until so many bytes of content may be kept, or rejects; `atOnce` where they may be. */
   readonly pass?: (bytes: number) => Promise<void>;
   /** Chunks of so many bytes arrived; `repeated` of them are damaged, and asked for again. */
   readonly onArrived?: (bytes: number, repeated: number) => void;
@@ -140,17 +141,17 @@ export class Receiving {
     lane.want([{ start: index, end: index + 1 }], this.options.connections === 1);
   }
 
-  /** Writes a run of verified chunks; settles when the slices may be reused, `written` as of a sink. */
+  /** Writes a run of verified chunks; settles, as a sink's write, when the slices may be reused. */
   write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
     const bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
-    const { pass } = this.options;
+    const passing = this.options.pass?.(bytes) ?? atOnce;
     const writing =
-      pass === undefined
+      passing === atOnce
         ? this.sink.write(first, slices, sums)
-        : pass(bytes).then(() => this.sink.write(first, slices, sums));
-    if (writing !== written) return this.#whenWritten(writing, first, sums.length, bytes);
+        : passing.then(() => this.sink.write(first, slices, sums));
+    if (writing !== atOnce) return this.#whenWritten(writing, first, sums.length, bytes);
     this.#wrote(first, sums.length, bytes);
-    return written;
+    return atOnce;
   }
 
   async #whenWritten(
@@ -179,7 +180,8 @@ export class Receiving {
       this.#heldBytes += bytes;
       this.options.onHave?.(this.#heldBytes);
       this.#checkpoints.wrote(bytes);
-      if (this.options.connections > 1) this.#dealer.deal(this.#lanes);
+      const isDealt = this.options.connections > 1 && this.#failure === undefined;
+      if (isDealt) this.#dealer.deal(this.#lanes);
     } catch (error) {
       this.fail(asTransferError(error));
     }

@@ -25,7 +25,7 @@ export interface SendOptions {
   readonly ledger?: Ledger;
   /** False: chunks carry 0 for their checksum, which the receiver knows. */
   readonly checksums?: boolean;
-  /** Waits until so many bytes of content may leave, or throws. */
+  /** Waits until so many bytes of content may leave, or rejects. */
   readonly pass?: (bytes: number) => Promise<void>;
   /** Content was handed to the connection: bytes, and how many of the chunks were repeats. */
   readonly onSent?: (bytes: number, repeatedChunks: number) => void;

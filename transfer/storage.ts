@@ -48,9 +48,6 @@ export type SinkOffer = Pick<
   'size' | 'mtimeNs' | 'mode' | 'identity' | 'chunkBytes' | 'rewindable'
 >;
 
-/** The promise of a write that is through already: who knows it need not wait for its turn. */
-export const written: Promise<void> = Promise.resolve();
-
 /**
  * A file being received: a partial that survives interruptions until it is committed or discarded.
  * What is *received* survives the end of the process, what is *durable* a power loss.
@@ -69,8 +66,8 @@ export interface ChunkSink {
   readonly runChunks: number;
   /**
    * Writes a contiguous run of verified chunks. `slices` are valid until the promise settles.
-   * `sums[i]` is the checksum of `slices[i]`. Several writes may be under way at once. Gives `written`
-   * itself where it is through when the call returns.
+   * `sums[i]` is the checksum of `slices[i]`. Several writes may be under way at once. Gives `atOnce`
+   * where it is through when the call returns. Rejects with what went wrong, and never throws.
    */
   write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void>;
   /** Reads back what was written; fewer bytes than asked for means the partial is shorter. */

@@ -1,7 +1,16 @@
 /** Keeps a peer from giving up while something silent and indivisible takes long. */
 import type { Phase } from '../protocol/frames/transfer.ts';
+import { atOnce } from './at-once.ts';
 import { transferLimits } from './limits.ts';
 import type { Request } from './request.ts';
+
+/** As `whileWorking`, for what waits until content may pass; what need not is handed on as it is. */
+export function whilePassing(
+  requests: () => Iterable<Request>,
+  passing: Promise<void>,
+): Promise<void> {
+  return passing === atOnce ? passing : whileWorking(requests, 'waiting', passing);
+}
 
 /** Awaits `work`, saying on each request how many seconds it has taken so far. */
 export async function whileWorking<T>(

@@ -12,6 +12,9 @@ import { PartialAccounts } from '../../daemon/partial-accounts.ts';
 import { TransferSlots } from '../../daemon/transfer-slots.ts';
 import { readUsage, Usage } from '../../daemon/usage.ts';
 import { FerryError, TransferError } from '../../protocol/errors.ts';
+import { atOnce } from '../../transfer/at-once.ts';
+import type { Request } from '../../transfer/request.ts';
+import { whilePassing } from '../../transfer/working.ts';
 import { testGrant } from '../transfer/helpers/ends.ts';
 
 function stateFolder(t: ExecutionContext): string {
@@ -128,6 +131,21 @@ test('a quota counts what passes, and refuses what it has no room for', async (t
   t.is(allowances.of(withQuota(100)).leftBytes, 40, 'one count for all its requests');
   t.is(allowances.of(withQuota(50)).leftBytes, 0, 'a quota that became smaller');
   t.is(allowances.of(testGrant).leftBytes, Infinity);
+});
+
+test('without a rate content passes at once; with one, and over the quota, it does not', async (t) => {
+  const allowances = new Allowances();
+  const requests = (): Request[] => [];
+  const pass = (grant: Grant): Promise<void> =>
+    whilePassing(requests, allowances.of(grant).pass(60));
+  t.is(pass(testGrant), atOnce);
+  t.is(pass(withQuota(100)), atOnce);
+  const refusal = pass(withQuota(100));
+  t.not(refusal, atOnce);
+  await t.throwsAsync(refusal, refused);
+  const paced = pass({ ...testGrant, bytesPerSecond: 1_000_000 });
+  t.not(paced, atOnce);
+  await paced;
 });
 
 test('all requests of a token share its rate', async (t) => {

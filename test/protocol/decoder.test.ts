@@ -58,7 +58,9 @@ test('a chunk is a view of the bytes it was read from', (t) => {
 const oddities = [
   'none',
   'jump',
+  'jump by 2^32',
   'request',
+  'reserved',
   'ping',
   'damaged payload',
   'damaged header',
@@ -76,6 +78,8 @@ const anyStep = fc.record({
     { weight: 1, arbitrary: fc.constantFrom(...oddities) },
   ),
   length: fc.integer({ min: 1, max: 40 }),
+  /** So many of the same. */
+  count: fc.integer({ min: 1, max: 4 }),
 });
 
 interface Told {
@@ -89,7 +93,7 @@ interface Told {
 
 /** All frames before `end`, chunks that follow each other at most `most` at a time; undefined: each alone. */
 function decodeAll(bytes: Uint8Array, end: number, verified: boolean, most?: number): Told {
-  const decoder = new FrameDecoder(() => 50);
+  const decoder = new FrameDecoder((request) => (request === 1 ? 50 : 10));
   decoder.zeroChunks = true;
   if (!verified) decoder.unverified.add(1);
   const view = viewOf(bytes);
@@ -105,8 +109,8 @@ function decodeAll(bytes: Uint8Array, end: number, verified: boolean, most?: num
         frames.push(decoded.frame);
         continue;
       }
-      const { run, length } = decoder.run(decoded.frame, bytes, view, at, end, most);
-      at += length;
+      const { run, end: next } = decoder.run(decoded.frame, { bytes, view, start: at, end }, most);
+      at = next;
       const kind = run.first.zero ? 1 : 0;
       longest[kind] = Math.max(longest[kind], run.payloads.length);
       frames.push(...[...oneByOne(run)].map((one) => one.first));
@@ -127,29 +131,36 @@ test('chunks that follow each other are the same together as one by one, and so 
   const together = [0, 0];
   fc.assert(
     fc.property(
-      fc.array(anyStep, { maxLength: 20 }),
+      fc.array(anyStep, { maxLength: 10 }),
       fc.integer({ min: 1, max: 5 }),
       fc.nat(60),
       fc.boolean(),
-      (steps, most, missing, verified) => {
-        let index = 5;
-        const pieces = steps.map(({ odd, length }, i) => {
+      fc.constantFrom(5, 2 ** 32 - 4, 2 ** 53 - 5),
+      fc.constantFrom(1, 2),
+      (steps, most, missing, verified, firstIndex, firstRequest) => {
+        let index = BigInt(firstIndex);
+        let request = firstRequest;
+        const odds = steps.flatMap((step) => Array<typeof step>(step.count).fill(step));
+        const pieces = odds.map(({ odd, length }, i) => {
           if (odd === 'ping') return ping;
           const isZero = odd === 'zeros' || odd === 'other zeros';
           const size = isZero || odd === 'empty' ? 0 : odd === 'long' ? 51 : length;
           const payload = Uint8Array.from({ length: size }, (_, k) => i * 7 + k);
-          if (odd === 'jump') index += 2;
+          if (odd === 'jump') index += 2n;
+          if (odd === 'jump by 2^32') index += 2n ** 32n;
+          if (odd === 'request') request = 3 - request;
           const fields = {
             type: 0x2f,
             name: 'chunk',
-            request: odd === 'request' ? 2 : 1,
+            request,
+            reserved: odd === 'reserved' ? 1 : 0,
             index,
             flags: isZero || odd === 'zero with bytes' ? 2 : odd === 'flag' ? 0x80 : 0,
             checksumOff: odd === 'damaged payload' || odd === 'other zeros' ? 1n : 0n,
             ...(isZero && { content: new Uint8Array(50) }),
             checkOff: odd === 'damaged header' ? 1n : 0n,
           };
-          index += 1;
+          index += 1n;
           return concat([header(fields, payload).bytes, payload]);
         });
         const bytes = concat(pieces);

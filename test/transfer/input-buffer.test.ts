@@ -226,22 +226,35 @@ function readUntilPaused(
   return { reader, readBytes: at };
 }
 
-test('who keeps nothing reads into one large block from then on that much comes at a time', (t) => {
-  const { firstBlockBytes, blockBytes } = transferLimits;
-  const reader = new Reader(new BufferPool());
-  const wire = wireOf(Array.from({ length: 100 }, () => 65_536));
-  const spaces = new Set<number>();
-  for (let at = 0; at < wire.length; ) {
-    const space = reader.input.space();
-    spaces.add(space.byteOffset + space.length);
-    const part = wire.subarray(at, at + space.length);
-    space.set(part);
-    at += part.length;
-    t.true(reader.input.filled(part.length), 'it never has to wait');
-  }
-  t.is(spaces.size, 2, 'of all blocks');
-  t.is(reader.seenBytes, firstBlockBytes + blockBytes);
-});
+for (const [keeping, large] of [
+  ['nothing', 1],
+  ['what came last', 2],
+] as const) {
+  test(`who keeps ${keeping} has so many large blocks when much comes at a time: ${large}`, (t) => {
+    const { firstBlockBytes, blockBytes, transferBufferBytes } = transferLimits;
+    const pool = new BufferPool();
+    const reader = new Reader(pool);
+    reader.pins = () => keeping !== 'nothing';
+    const wire = wireOf(Array.from({ length: 200 }, () => 65_536));
+    const blocks = new Set<unknown>();
+    let before = 0;
+    for (let at = 0; at < wire.length; ) {
+      const space = reader.input.space();
+      blocks.add(space.buffer);
+      const part = wire.subarray(at, at + space.length);
+      space.set(part);
+      at += part.length;
+      for (; before > 0; before -= 1) t.true(reader.letGo(0));
+      t.false(reader.input.paused);
+      reader.input.filled(part.length);
+      before = reader.held.length;
+    }
+    t.is(blocks.size, 1 + large);
+    t.is(reader.seenBytes, firstBlockBytes + large * blockBytes);
+    const rest = transferBufferBytes - 3 * firstBlockBytes - large * blockBytes;
+    t.not(pool.take(rest), undefined, 'it took no more than that, and what it is promised');
+  });
+}
 
 test('a reader whose frames are never let go is paused before memory grows', (t) => {
   const { firstBlockBytes, blockBytes, blocks } = transferLimits;

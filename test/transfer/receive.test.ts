@@ -7,12 +7,13 @@ import type { ControlFrame, Frame, FrameOf } from '../../protocol/frames.ts';
 import { limits } from '../../protocol/limits.ts';
 import { unbounded } from '../../protocol/ranges.ts';
 import { chunkChecksums, chunkCount } from '../../protocol/segments.ts';
+import { atOnce } from '../../transfer/at-once.ts';
 import { transferLimits } from '../../transfer/limits.ts';
 import { DropSink } from '../../transfer/measure/made-up.ts';
 import { MemoryStorage } from '../../transfer/memory-storage.ts';
 import { Receiving } from '../../transfer/receive.ts';
 import { receiveFile } from '../../transfer/receive-file.ts';
-import { type ChunkSink, type Storage, written } from '../../transfer/storage.ts';
+import type { ChunkSink, Storage } from '../../transfer/storage.ts';
 import { wrap } from '../../transfer/wrap.ts';
 import {
   chunkFrame,
@@ -101,13 +102,13 @@ class HandSender {
 
 /** Receives into sinks that have written a run when the call returns, as a client's files have. */
 function receivingAtOnce(storage: Storage, onHave: (bytes: number) => void): JoinOptions {
-  const atOnce = wrap(storage, {
+  const prompt = wrap(storage, {
     openSink: async (...args: Parameters<Storage['openSink']>) => {
       const sink = await storage.openSink(...args);
       return wrap(sink, {
         write: (...run: Parameters<ChunkSink['write']>) => {
           void sink.write(...run);
-          return written;
+          return atOnce;
         },
       });
     },
@@ -122,7 +123,7 @@ function receivingAtOnce(storage: Storage, onHave: (bytes: number) => void): Joi
   return {
     daemonOptions: {
       onRequest: (request, frame) => {
-        void receiveFile(request, frame as FrameOf<'offer'>, atOnce, 'file', options);
+        void receiveFile(request, frame as FrameOf<'offer'>, prompt, 'file', options);
       },
     },
   };
@@ -169,14 +170,14 @@ test('what comes in one read is the same as chunk by chunk: repeated, damaged an
     last: fc.boolean(),
   });
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.boolean(), async (steps, atOnce) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.boolean(), async (steps, isPrompt) => {
       const chunks = 20;
       const storage = new MemoryStorage();
       let heldBytes = 0;
       const sender = new HandSender(
         contentOf(chunks * chunkBytes - 5),
         new TestDaemon(storage),
-        atOnce ? receivingAtOnce(storage, (bytes) => void (heldBytes = bytes)) : {},
+        isPrompt ? receivingAtOnce(storage, (bytes) => void (heldBytes = bytes)) : {},
       );
       sender.offer();
       await sender.peer.next('want');
@@ -205,7 +206,7 @@ test('what comes in one read is the same as chunk by chunk: repeated, damaged an
       sender.peer.say(sender.end(rounds));
       t.is((await sender.peer.next('complete')).outcome, 'stored');
       t.true(await sender.stored());
-      if (atOnce) t.is(heldBytes, sender.content.length);
+      if (isPrompt) t.is(heldBytes, sender.content.length);
       sender.close();
     }),
     { numRuns: 60 },
@@ -274,6 +275,50 @@ test('every bulk byte is confirmed: what ends the transfer as it arrives', async
     frame.type === 'credit' && frame.consumed === content.length;
   await until(() => peer.heard.some(isAll), 'credit');
   t.pass();
+});
+
+test('every bulk byte is confirmed, and nothing stays pinned: what comes behind a write that ends the transfer', async (t) => {
+  const { openSegments } = transferLimits;
+  const pins: number[] = [];
+  let pinned = 0;
+  const { peer } = rawClient(new TestDaemon(), {
+    daemonOptions: {
+      onRequest: (request, frame) => {
+        const { carrier } = request;
+        const [pin, unpin] = [carrier.pin.bind(carrier), carrier.unpin.bind(carrier)];
+        carrier.pin = () => {
+          pins.push((pinned += 1));
+          return pin();
+        };
+        carrier.unpin = (block) => {
+          pinned -= 1;
+          unpin(block);
+        };
+        const options = { transfer: new Uint8Array(16), epoch: 0, connections: 1 };
+        new Receiving(new DropSink(), frame as FrameOf<'offer'>, options).attach(request);
+      },
+    },
+  });
+  peer.greet();
+  const chunks = openSegments + 6;
+  const size = chunks * limits.segmentChunks * chunkBytes;
+  peer.say({ request: 1, ...offerOf(sourceOf(new Uint8Array()), { chunkBytes }), size });
+  await peer.next('want');
+  // One in each segment: more segments than may be open.
+  const content = contentOf(chunkBytes);
+  const frames = Array.from({ length: chunks }, (_, i) =>
+    chunkFrame(1, i * limits.segmentChunks, content),
+  );
+  for (let at = 0; at < chunks; at += 200) {
+    peer.say(Buffer.concat(frames.slice(at, at + 200)));
+    await turns();
+  }
+  t.is((await peer.next('error')).failure, 'limit');
+  const isAll = (frame: Frame): boolean =>
+    frame.type === 'credit' && frame.consumed === chunks * chunkBytes;
+  await until(() => peer.heard.some(isAll), 'credit');
+  t.true(pins.length > openSegments);
+  t.is(pinned, 0);
 });
 
 test('every bulk byte is confirmed: what is used, dropped, damaged, drained', async (t) => {

@@ -59,8 +59,8 @@ export class FileIo {
   }
 
   /**
-   * As `write`, but at once, where that takes no longer than to wake another thread. False: what was written
-   * is to be written again by `write`, which also says what was wrong.
+   * As `write`, but at once, where the disk was prompt of late and others had their turn. False: all of it is
+   * to be written by `write`, which also says what was wrong.
    */
   writeNow(fd: number, slices: readonly Uint8Array[], position: number): boolean {
     try {

@@ -4,9 +4,10 @@ import { promisify } from 'node:util';
 import { TransferError } from '../../protocol/errors.ts';
 import { shown } from '../../protocol/paths.ts';
 import { chunkCount, Ledger, segmentOf } from '../../protocol/segments.ts';
+import { atOnce } from '../at-once.ts';
 import { fileBuffer } from '../file-buffer.ts';
 import { transferLimits } from '../limits.ts';
-import { type ChunkSink, type Committed, type SinkOffer, written } from '../storage.ts';
+import type { ChunkSink, Committed, SinkOffer } from '../storage.ts';
 import { isAllZero, isZeroChunk } from '../zeros.ts';
 import { storageError } from './errors.ts';
 import { closeFile, type FileIo, syncData, truncateFile } from './file-io.ts';
@@ -181,7 +182,7 @@ export class PartialSink implements ChunkSink {
   write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
     if (this.#putNow(slices, first * this.#chunkBytes)) {
       this.#recordRun(first, slices, sums);
-      return written;
+      return atOnce;
     }
     return this.#use(async () => {
       // One at a time: the kernel lets one writer into a file, and the others spin.
@@ -198,7 +199,7 @@ export class PartialSink implements ChunkSink {
     const isIdle = this.#busy.size === 0 && this.#closing === undefined;
     if (!isIdle || this.#unrecorded !== undefined || slices.some(isZeroChunk)) return false;
     if (!this.#host.io.writeNow(this.#dataFd, slices, positionBytes)) return false;
-    this.#grewTo(endOf(slices, positionBytes));
+    this.#grewTo(endBytesOf(slices, positionBytes));
     return true;
   }
 
@@ -214,7 +215,7 @@ export class PartialSink implements ChunkSink {
 
   /** Zeros are written only over something else, from an earlier attempt or a wrong segment. */
   async #put(slices: readonly Uint8Array[], positionBytes: number): Promise<void> {
-    const endBytes = endOf(slices, positionBytes);
+    const endBytes = endBytesOf(slices, positionBytes);
     const isHole = slices.every(isZeroChunk) && (await this.#isZero(positionBytes, endBytes));
     if (!isHole) await this.#host.io.write(this.#dataFd, slices, positionBytes);
     else if (endBytes > this.#dataBytes) await truncateFile(this.#dataFd, endBytes);
@@ -344,6 +345,6 @@ export class PartialSink implements ChunkSink {
 }
 
 /** Where `slices` end that begin at `positionBytes`. */
-function endOf(slices: readonly Uint8Array[], positionBytes: number): number {
+function endBytesOf(slices: readonly Uint8Array[], positionBytes: number): number {
   return slices.reduce((sum, { byteLength }) => sum + byteLength, positionBytes);
 }

@@ -8,14 +8,14 @@
  */
 import { readvSync, writevSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type FileCalls, FileIo, type PromptCall, pooledCalls } from './file-io.ts';
+import { type FileCalls, FileIo, pooledCalls } from './file-io.ts';
 
 /** A call that takes longer was slow. */
 export const promptMs: number = 50;
 /** So long the thread pool takes over then. */
 const pooledMs = 10_000;
-/** After so long, whatever else waits in this thread gets its turn. */
-const turnMs = 5;
+/** After so long without one, whatever else waits in this thread gets its turn. */
+const turnMs = 50;
 
 type Call = (fd: number, buffers: readonly Uint8Array[], position: number) => number;
 
@@ -32,31 +32,43 @@ const systemCalls: PromptCalls = {
 /** `calls` are those of the system, except in tests. */
 export function promptIo(calls: PromptCalls = systemCalls): FileIo {
   let pooledUntilMs = 0;
-  let turnedAtMs = performance.now();
-  /** As `call`, if the disk was prompt of late; undefined if it was not. */
-  const now =
-    (call: Call): PromptCall =>
+  /** The turn of the event loop in which calls stop this thread, and since when they do. */
+  let turnCount = -1;
+  let stoppedSinceMs = 0;
+  const isPrompt = (): boolean => performance.now() >= pooledUntilMs;
+  const isTurnDue = (): boolean => {
+    const { loopCount } = performance.nodeTiming.uvMetricsInfo;
+    if (loopCount !== turnCount) {
+      turnCount = loopCount;
+      stoppedSinceMs = performance.now();
+    }
+    return performance.now() - stoppedSinceMs > turnMs;
+  };
+  const timed =
+    (call: Call): Call =>
     (fd, buffers, position) => {
       const startedAtMs = performance.now();
-      if (startedAtMs < pooledUntilMs) return undefined;
       const bytes = call(fd, buffers, position);
       const endedAtMs = performance.now();
       if (endedAtMs - startedAtMs > promptMs) pooledUntilMs = endedAtMs + pooledMs;
       return bytes;
     };
-  const promptly =
-    (call: Call, pooled: FileCalls['readv']): FileCalls['readv'] =>
-    async (fd, buffers, position) => {
-      if (performance.now() - turnedAtMs > turnMs) {
+  const promptly = (call: Call, pooled: FileCalls['readv']): FileCalls['readv'] => {
+    const prompt = timed(call);
+    return async (fd, buffers, position) => {
+      if (isTurnDue()) {
         await turn();
-        turnedAtMs = performance.now();
+        stoppedSinceMs = performance.now();
       }
-      return now(call)(fd, buffers, position) ?? (await pooled(fd, buffers, position));
+      return isPrompt() ? prompt(fd, buffers, position) : await pooled(fd, buffers, position);
     };
+  };
+  const writev = timed(calls.writev);
   return new FileIo({
     readv: promptly(calls.readv, pooledCalls.readv),
     writev: promptly(calls.writev, pooledCalls.writev),
-    writevNow: now(calls.writev),
-    isInThread: () => performance.now() >= pooledUntilMs,
+    writevNow: (fd, buffers, position) =>
+      isPrompt() && !isTurnDue() ? writev(fd, buffers, position) : undefined,
+    isInThread: isPrompt,
   });
 }

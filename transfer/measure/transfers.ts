@@ -18,7 +18,7 @@ export interface Cut {
   /** Bytes handed to socket or disk at a time; undefined: as for files. */
   readonly writeBytes: number | undefined;
   readonly checksums: boolean;
-  /** So much content is about to pass; may make it wait. Undefined: it never does. */
+  /** So much content is about to pass; may make it wait, or let it `atOnce`. Undefined: it always does. */
   readonly pass?: (bytes: number) => Promise<void>;
 }
 

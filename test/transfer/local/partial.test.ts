@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { checksum } from '../../../protocol/checksum.ts';
 import { chunkChecksums } from '../../../protocol/segments.ts';
+import { atOnce } from '../../../transfer/at-once.ts';
 import { encodeRecord } from '../../../transfer/local/journal.ts';
-import { type ChunkSink, type Storage, written } from '../../../transfer/storage.ts';
+import type { ChunkSink, Storage } from '../../../transfer/storage.ts';
 import { zeroChecksum, zeroChunk } from '../../../transfer/zeros.ts';
 import { bytesOf, chunkBytes, offerOf, sameBytes, writeChunks } from '../helpers/stored-files.ts';
 import { newFolder, openStorage } from './folder-fixture.ts';
@@ -77,15 +78,15 @@ test('a run is written at once, but for zeros and for what comes while another i
     }
     return sink.write(first, slices, [...sums.subarray(first, last)]);
   };
-  t.is(write(0, 10), written);
+  t.is(write(0, 10), atOnce);
   t.deepEqual(heldOf(sink), [[0, 10]]);
   const zeros = sink.write(10, [zeroChunk(chunkBytes)], [zeroChecksum(chunkBytes)]);
-  t.not(zeros, written);
+  t.not(zeros, atOnce);
   // Written over the zeros, whatever becomes of them: after them.
   const over = write(10, 20);
-  t.not(over, written);
+  t.not(over, atOnce);
   await Promise.all([zeros, over]);
-  t.is(write(20, 41), written);
+  t.is(write(20, 41), atOnce);
   t.is(await sink.read(Buffer.alloc(chunkBytes), 0), chunkBytes);
   await finish(t, { storage, root, data: '', journal: '' }, sink);
   await t.throwsAsync(write(0, 1), { message: /closed/ });

@@ -153,6 +153,19 @@ test('whatever else waits gets its turn', async (t) => {
   t.true(hadTurn);
 });
 
+test('a write at once gives way to whatever else waits, and is one again when that had its turn', async (t) => {
+  const { fd } = await newFile(t);
+  const io = promptIo();
+  const content = [Buffer.alloc(100_000)];
+  const startedAtMs = performance.now();
+  let writes = 0;
+  while (writes < 100_000 && io.writeNow(fd, content, 0)) writes += 1;
+  t.true(writes > 0 && writes < 100_000);
+  t.true(performance.now() - startedAtMs >= 50);
+  await io.write(fd, content, 0);
+  t.true(io.writeNow(fd, content, 0));
+});
+
 test('errors are those of the system', async (t) => {
   const io = promptIo();
   await t.throwsAsync(io.read(999_999, Buffer.alloc(1), 0), { code: 'EBADF' });
