@@ -1,5 +1,4 @@
 /** One connection's part in receiving a file: what it was asked for, and the run that comes in. */
-
 import { type ChunkRun, endOf, oneByOne } from '../protocol/chunk-run.ts';
 import { type FerryError, ProtocolError } from '../protocol/errors.ts';
 import type { ControlFrame } from '../protocol/frames.ts';
