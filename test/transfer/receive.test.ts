@@ -279,7 +279,7 @@ test('every bulk byte is confirmed: what ends the transfer as it arrives', async
 
 test('every bulk byte is confirmed, and nothing stays pinned: what comes behind a write that ends the transfer', async (t) => {
   const { openSegments } = transferLimits;
-  const pins: number[] = [];
+  let pins = 0;
   let pinned = 0;
   const { peer } = rawClient(new TestDaemon(), {
     daemonOptions: {
@@ -287,7 +287,8 @@ test('every bulk byte is confirmed, and nothing stays pinned: what comes behind 
         const { carrier } = request;
         const [pin, unpin] = [carrier.pin.bind(carrier), carrier.unpin.bind(carrier)];
         carrier.pin = () => {
-          pins.push((pinned += 1));
+          pins += 1;
+          pinned += 1;
           return pin();
         };
         carrier.unpin = (block) => {
@@ -317,7 +318,7 @@ test('every bulk byte is confirmed, and nothing stays pinned: what comes behind 
   const isAll = (frame: Frame): boolean =>
     frame.type === 'credit' && frame.consumed === chunks * chunkBytes;
   await until(() => peer.heard.some(isAll), 'credit');
-  t.true(pins.length > openSegments);
+  t.true(pins > openSegments);
   t.is(pinned, 0);
 });
 
