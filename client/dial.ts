@@ -20,6 +20,8 @@ export interface DialOptions {
   /** The connection's share of what may be on its way; by default all of it. */
   readonly inFlightBytes?: number;
   readonly credentials: Credentials;
+  /** Whether content mostly comes, rather than goes. */
+  readonly receives?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -31,7 +33,8 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
   const input = new InputBuffer();
   // TLS takes time to load: only where it is spoken.
   const secure = remote.scheme === 'ferry' ? await import('./secure.ts') : undefined;
-  const secured = secure?.dialSecure(remote, options.credentials, onreadInto(input, true));
+  const { credentials, receives = false } = options;
+  const secured = secure?.dialSecure(remote, credentials, { input, receives });
   const socket = secured ?? dialPlain(remote, input);
   input.onResume = () => socket.resume();
   socket.once('close', () => input.closed());
@@ -41,13 +44,13 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
   try {
     await connected(socket, remote);
     // Throws when the daemon is the wrong one.
-    const channel = secured && secure?.channelTo(secured, options.credentials);
+    const channel = secured && secure?.channelTo(secured, credentials);
     const connection = new Connection(socket, input, {
       side: 'client',
       hello: newHello(options.session, {
         inFlightBytes: options.inFlightBytes ?? limits.inFlightBytes,
       }),
-      prover: proverOn(channel ?? unbound, options.credentials),
+      prover: proverOn(channel ?? unbound, credentials),
       progressMs: options.timeoutMs,
       greetingMs: dialMs,
     });

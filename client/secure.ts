@@ -5,25 +5,42 @@ import { connect, type TLSSocket } from 'node:tls';
 import { FerryError } from '../protocol/errors.ts';
 import { alpnName, channelOf, unbound } from '../transfer/channel.ts';
 import type { Channel } from '../transfer/handshake.ts';
-import type { OnRead } from '../transfer/read-into.ts';
+import type { InputBuffer } from '../transfer/input-buffer.ts';
+import { onreadInto, readInto } from '../transfer/read-into.ts';
+import { LargeReads } from './large-reads.ts';
 import type { Remote } from './remote.ts';
 import type { Credentials } from './transfer-options.ts';
 
+export interface Dialed {
+  /** What comes lands there. */
+  readonly input: InputBuffer;
+  /** Whether content mostly comes, rather than goes. */
+  readonly receives: boolean;
+}
+
 /** Dials with TLS 1.3. What the certificate is worth is checked afterwards, by `channelTo`. */
-export function dialSecure({ host, port }: Remote, { ca }: Credentials, onread: OnRead): TLSSocket {
-  // The types of tls.connect lack it; its documentation has it.
-  const reading: Pick<TcpSocketConnectOpts, 'onread'> = { onread };
-  return connect({
-    host,
-    port,
-    ...reading,
+export function dialSecure(
+  { host, port }: Remote,
+  { ca }: Credentials,
+  { input, receives }: Dialed,
+): TLSSocket {
+  const options = {
     ALPNProtocols: [alpnName],
     minVersion: 'TLSv1.3',
     // A name in TLS is never an address (RFC 6066, section 3).
     servername: net.isIP(host) === 0 ? host : '',
     rejectUnauthorized: false,
     ...(ca === undefined ? {} : { ca }),
-  });
+  } as const;
+  if (receives) {
+    const socket = connect({ ...options, socket: new LargeReads({ host, port }) });
+    // tls.connect reads into a buffer only where it connects itself.
+    readInto(input, socket);
+    return socket;
+  }
+  // The types of tls.connect lack it; its documentation has it.
+  const reading: Pick<TcpSocketConnectOpts, 'onread'> = { onread: onreadInto(input, true) };
+  return connect({ ...options, host, port, ...reading });
 }
 
 /** The channel that stands now, to a daemon that may be talked to. Throws FerryError. */

@@ -112,12 +112,13 @@ export class Session {
   }
 
   async #dial(inFlightBytes: number = this.#inFlightBytes): Promise<Connection> {
-    const { timeoutMs, credentials } = this.#options;
+    const { timeoutMs, credentials, receives } = this.#options;
     const options = {
       session: this.#id,
       timeoutMs,
       inFlightBytes,
       credentials,
+      receives,
       signal: this.#signal,
     };
     const connection = await dial(this.#remote, options);

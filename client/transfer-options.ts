@@ -62,6 +62,8 @@ export interface ConnectOptions {
   readonly credentials: Credentials;
   /** What the daemon may send ahead of what was taken, in all connections; as much as may be by default. */
   readonly inFlightBytes?: number;
+  /** Whether content mostly comes, rather than goes: TLS then reads more at a time. */
+  readonly receives?: boolean;
 }
 
 /** What the two ends know each other by. */

@@ -175,7 +175,9 @@ export class ReceiveLane implements Listener {
     // A small block has no room for more, and reading may have to wait for it.
     const roomBytes = this.#run.block.bytes.length;
     const { writeBytes } = transferLimits;
-    if (this.#run.bytes >= (roomBytes < writeBytes ? roomBytes / 2 : writeBytes)) this.#flush();
+    const isEnough = this.#run.bytes >= (roomBytes < writeBytes ? roomBytes / 2 : writeBytes);
+    // Where all that was asked for is here, nothing more comes.
+    if (isEnough || this.dealt.empty) this.#flush();
     else this.#soon ??= setTimeout(() => this.#flush(), transferLimits.writeMs);
   }
 

@@ -50,7 +50,7 @@ async function prepare(shell: Shell, words: string[], parsed: ParsedCommand): Pr
   const sources = remotes.map(({ path, isFolder }) => ({ path, isFolder }));
   return {
     remote: first,
-    connect: connectOptions(parsed),
+    connect: { ...connectOptions(parsed), receives: true },
     settings: { sources: sources.map(({ path }) => `/${path}`), target, ...settings },
     lock: parsed.lock === true ? jobParts(shell, 'download', [target], remotes) : undefined,
     stopsItself: true,

@@ -53,8 +53,9 @@ async function openStreams(
 ): Promise<void> {
   const session = randomBytes(16);
   const { timeoutMs, credentials } = options;
+  const receives = !settings.directions.includes('up');
   for (let i = 0; i < settings.connections; i += 1) {
-    const connection = await dial(remote, { session, timeoutMs, credentials });
+    const connection = await dial(remote, { session, timeoutMs, credentials, receives });
     const context = { settings, connection, storage };
     for (const direction of settings.directions) {
       running.push({ direction, stream: newStream(settings, direction, context) });

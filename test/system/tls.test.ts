@@ -11,6 +11,7 @@ import { startDaemon } from './helpers/daemon.ts';
 import { type FerryResult, runFerry } from './helpers/ferry.ts';
 import { differences, MiB, type TempFolder, tempFolder, writeRandomFile } from './helpers/files.ts';
 import { eachLine, parseObject, startProgram } from './helpers/processes.ts';
+import { testWithStrace, tracing } from './helpers/trace.ts';
 
 interface Secure {
   readonly folder: TempFolder;
@@ -89,6 +90,24 @@ test('files go up and down under TLS, and resume', async (t) => {
   await exits(t, 0, ['download', '--pin', daemon.pin, daemon.url('big'), folder.at('back')]);
   t.deepEqual(await differences(folder.at('big'), folder.at('back')), []);
   t.false(daemon.log().includes(testToken));
+});
+
+testWithStrace('a download under TLS reads more at a time than TLS asks for', async (t) => {
+  const daemon = await secure(t);
+  const { folder } = daemon;
+  const trace = folder.at('trace');
+  await writeRandomFile(folder.at('served', 'big'), 32 * MiB);
+  const download = ['download', '--pin', daemon.pin, daemon.url('big'), folder.at('back')];
+  const through = tracing(['connect', 'read'], trace);
+  const result = await runFerry(download, { through });
+  t.is(result.code, 0, result.stderr);
+  t.deepEqual(await differences(folder.at('served', 'big'), folder.at('back')), []);
+  const lines = (await readFile(trace, 'latin1')).split('\n');
+  const connected = lines.findIndex((line) => line.includes(`htons(${daemon.port})`));
+  const [, socket] = /connect\((\d+),/.exec(lines[connected] ?? '') ?? [];
+  const reads = lines.slice(connected).filter((line) => line.includes(` read(${socket},`));
+  const most = Math.max(...reads.map((line) => Number(/ = (\d+)$/.exec(line)?.[1] ?? 0)));
+  t.true(most > 64 * 1024, `${reads.length} reads, the largest of ${most} bytes`);
 });
 
 test('the first start makes a certificate, a key and a token, for the owner alone', async (t) => {

@@ -336,6 +336,19 @@ test('every bulk byte is confirmed: what is used, dropped, damaged, drained', as
   sender.close();
 });
 
+test('what comes last is written at once: nothing more comes that it could wait for', async (t) => {
+  const sender = new HandSender(contentOf(4 * chunkBytes - 9));
+  sender.offer();
+  await sender.peer.next('want');
+  sender.peer.say(sender.chunk(0), sender.chunk(1), sender.chunk(2), sender.chunk(3));
+  // Not the 10 ms in which more of a file is gathered for a write.
+  await turns();
+  const isAll = (frame: Frame): boolean =>
+    frame.type === 'credit' && frame.consumed === sender.content.length;
+  t.true(sender.peer.heard.some(isAll));
+  sender.close();
+});
+
 test('a damaged chunk is asked for again, alone, and never written', async (t) => {
   const sender = new HandSender(contentOf(5 * chunkBytes + 9));
   sender.offer();

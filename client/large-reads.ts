@@ -1,0 +1,50 @@
+/**
+ * A TCP connection that TLS reads from in large pieces.
+ *
+ * Of itself TLS takes some 40 KiB from a socket at a time, and each read tells the other end of new
+ * room and wakes it. A stream that is no socket gives it all that came, for one copy more. What is sent
+ * takes a longer way through here than through a socket: this is for connections that receive.
+ */
+import net from 'node:net';
+import { Duplex } from 'node:stream';
+import { bufferPool } from '../transfer/buffer-pool.ts';
+import { transferLimits } from '../transfer/limits.ts';
+
+export class LargeReads extends Duplex {
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+  readonly #socket: net.Socket;
+
+  /** Connects; what goes wrong is an `error` of this stream, as of a socket. */
+  constructor(to: { readonly host: string; readonly port: number }) {
+    // What is not taken at once stays where the next read would go: nothing is read before it is gone.
+    super({ readableHighWaterMark: 1 });
+    const { sealedBytes, firstBlockBytes } = transferLimits;
+    const buffer = bufferPool.take(sealedBytes) ?? bufferPool.takeLeast(firstBlockBytes);
+    const callback = (count: number): boolean => this.push(buffer.subarray(0, count));
+    this.#buffer = buffer;
+    this.#socket = net.connect({ ...to, noDelay: true, onread: { buffer, callback } });
+    this.#socket.once('end', () => this.push(null));
+    this.#socket.once('error', (error) => this.destroy(error));
+  }
+
+  override _read(): void {
+    this.#socket.resume();
+  }
+
+  override _write(bytes: Uint8Array, _: string, done: (error?: Error | null) => void): void {
+    this.#socket.write(bytes, done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#socket.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const closed = (): void => {
+      bufferPool.give(this.#buffer);
+      done(error);
+    };
+    if (this.#socket.closed) closed();
+    else this.#socket.once('close', closed).destroy();
+  }
+}
