@@ -14,7 +14,8 @@ testWithStrace(
   async (t) => {
     const folder = await tempFolder(quickFolder);
     t.teardown(() => folder.remove());
-    await writeFile(folder.at('file'), Buffer.alloc(8 * MiB, 'not zeros'));
+    // More than may be on its way: a sender that finds no room needs no memory to hash in before it has credit.
+    await writeFile(folder.at('file'), Buffer.alloc(48 * MiB, 'not zeros'));
     const served = folder.at('served');
     await mkdir(served);
     const traces = { daemon: folder.at('d'), ls: folder.at('l'), upload: folder.at('u') };
@@ -22,6 +23,7 @@ testWithStrace(
       folder: served,
       through: tracing(['openat'], traces.daemon),
     });
+    t.teardown(() => daemon.stop());
     const through = (trace: string) => ({ through: tracing(['openat'], trace) });
     t.is((await runFerry(['ls', daemon.url()], through(traces.ls))).code, 0);
     t.false(await hashesInPlace(traces.ls));
