@@ -6,6 +6,7 @@ import { totalmem } from 'node:os';
 import { type FerryError, TransferError } from '../protocol/errors.ts';
 import type { FrameOf } from '../protocol/frames.ts';
 import { atOnce } from '../transfer/at-once.ts';
+import { BusyClock } from '../transfer/measure/busy-clock.ts';
 import { type Extent, MadeUpSource } from '../transfer/measure/made-up.ts';
 import { Meter } from '../transfer/measure/meter.ts';
 import {
@@ -27,6 +28,8 @@ import type { Summary } from './uploads.ts';
 type BenchLimits = Pick<DaemonLimits, 'benches' | 'benchBytes' | 'benchMs'>;
 
 /** Reports more often than this tell nothing new. */
+/** Of the thread that all of them share. */
+const clock = new BusyClock();
 const reportMsLeast = 50;
 /** What is put on a disk to be read where nobody says how much. */
 const usualStoreBytes = 1024 ** 3;
@@ -232,7 +235,7 @@ class OpenBench {
 
   #report(): void {
     const { elapsedMs, diskMs, windowMs, socketMs, pacedMs, ...counts } = this.meter.figures;
-    const { idle, active } = performance.eventLoopUtilization();
+    const { busyMs, aliveMs } = clock.read();
     this.request.say({
       type: 'benchReport',
       request: this.request.id,
@@ -243,8 +246,8 @@ class OpenBench {
       socketUs: micros(socketMs),
       pacedUs: micros(pacedMs),
       cpuUs: this.#cpuUs(),
-      busyUs: micros(active),
-      threadUs: micros(active + idle),
+      busyUs: micros(busyMs),
+      threadUs: micros(aliveMs),
       memoryBytes: totalmem(),
       dataBytes: this.dataBytes,
     });

@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { FerryError } from '../../protocol/errors.ts';
 import { hasherReady } from '../../protocol/hasher.ts';
 import { openLocalStorage } from '../../transfer/local/local-storage.ts';
+import { BusyClock } from '../../transfer/measure/busy-clock.ts';
 import type { Storage } from '../../transfer/storage.ts';
 import { dial } from '../dial.ts';
 import type { ClientCall, ClientReply, ClientTask } from './crew.ts';
@@ -16,6 +17,8 @@ import type { Stream, StreamContext } from './stream.ts';
 const port = parentPort;
 if (port === null) throw new Error('This file runs as a worker thread.');
 const say = (reply: ClientReply): void => port.postMessage(reply);
+
+const clock = new BusyClock();
 
 interface Running {
   readonly direction: Direction;
@@ -70,8 +73,7 @@ function sampleOf(running: readonly Running[]): Sample {
     directions[direction] = sumDirections(directions[direction], stream.figures);
     daemon = later(daemon, stream.daemon);
   }
-  const { active, idle } = performance.eventLoopUtilization();
-  return { directions, threads: [{ busyMs: active, aliveMs: active + idle }], daemon };
+  return { directions, threads: [clock.read()], daemon };
 }
 
 function serveCalls(running: readonly Running[], go: () => void): void {
