@@ -73,7 +73,7 @@ async function main(): Promise<number> {
     sparseGiB: values.sparse.split(',').map(Number),
   };
   const day = new Date().toISOString().slice(0, 10);
-  const measured = `on ${day}, ${availableParallelism()} cores, Node ${process.versions.node}, ${runs} runs`;
+  const measured = `on ${day}, ${availableParallelism()} cores, Node ${process.versions.node}, ${runs === 1 ? '1 run' : `${runs} runs`}`;
   const rowResults: RowResult[] = [];
   const seriesResults: SeriesResult[] = [];
   // At once: what was measured is not lost when a later row fails.
