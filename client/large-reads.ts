@@ -19,7 +19,7 @@ export class LargeReads extends Duplex {
     // What is not taken at once stays where the next read would go: nothing is read before it is gone.
     super({ readableHighWaterMark: 1 });
     const { sealedBytes, firstBlockBytes } = transferLimits;
-    const buffer = bufferPool.take(sealedBytes) ?? bufferPool.takeLeast(firstBlockBytes);
+    const buffer = bufferPool.takeSpare(sealedBytes) ?? bufferPool.takeLeast(firstBlockBytes);
     const callback = (count: number): boolean => this.push(buffer.subarray(0, count));
     this.#buffer = buffer;
     this.#socket = net.connect({ ...to, noDelay: true, onread: { buffer, callback } });

@@ -27,9 +27,9 @@ import type { Summary } from './uploads.ts';
 
 type BenchLimits = Pick<DaemonLimits, 'benches' | 'benchBytes' | 'benchMs'>;
 
-/** Reports more often than this tell nothing new. */
 /** Of the thread that all of them share. */
 const clock = new BusyClock();
+/** Reports more often than this tell nothing new. */
 const reportMsLeast = 50;
 /** What is put on a disk to be read where nobody says how much. */
 const usualStoreBytes = 1024 ** 3;

@@ -43,10 +43,19 @@ export class BufferPool {
 
   /** Memory of exactly `bytes`, or undefined where there is no room for it; to be given back. */
   take(bytes: number): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#usedBytes + this.#promisedBytes + bytes > this.#limitBytes) return undefined;
+    if (!this.#hasRoom(bytes)) return undefined;
     // Who moves little is spared the making, and V8's large collection that so much memory brings about.
     if (bytes >= transferLimits.sendBatchBytes) this.#makeArena();
     return this.takeLeast(bytes);
+  }
+
+  /** The same, of the first half: what would only be nice to have. */
+  takeSpare(bytes: number): Uint8Array<ArrayBuffer> | undefined {
+    return this.#hasRoom(bytes + this.#limitBytes / 2) ? this.take(bytes) : undefined;
+  }
+
+  #hasRoom(bytes: number): boolean {
+    return this.#usedBytes + this.#promisedBytes + bytes <= this.#limitBytes;
   }
 
   #makeArena(): void {

@@ -16,7 +16,7 @@ export const transferLimits = {
   leastBlocks: 2,
   /** A TLS record holds no more (RFC 8446, section 5.1). */
   recordBytes: 16 * KiB,
-  /** What is read of TLS at a time where a client receives, while the pool has room. */
+  /** What is read of TLS at a time where a client receives, while half of the pool is free. */
   sealedBytes: 512 * KiB,
   /** So much that arrived is worth a write at once; less waits a little for more. */
   writeBytes: 1024 * KiB,

@@ -21,6 +21,14 @@ test('what is idle gives way to another size', (t) => {
   t.is(pool.take(100), undefined);
 });
 
+test('what would only be nice to have leaves half of the pool to others', (t) => {
+  const pool = new BufferPool(100);
+  t.is(pool.takeSpare(51), undefined);
+  t.is(pool.takeSpare(30)?.byteLength, 30);
+  t.is(pool.takeSpare(30), undefined);
+  t.is(pool.take(70)?.byteLength, 70, 'it counts');
+});
+
 test('the least is never refused, and counts', (t) => {
   const pool = new BufferPool(100);
   const least = [pool.takeLeast(80), pool.takeLeast(80)];
