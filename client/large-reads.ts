@@ -17,7 +17,8 @@ export class LargeReads extends Duplex {
   /** Connects; what goes wrong is an `error` of this stream, as of a socket. */
   constructor(to: { readonly host: string; readonly port: number }) {
     // What is not taken at once stays where the next read would go: nothing is read before it is gone.
-    super({ readableHighWaterMark: 1 });
+    // TLS ends it: of itself it would be gone while TLS still holds what its reader has not taken.
+    super({ readableHighWaterMark: 1, autoDestroy: false });
     const { sealedBytes, firstBlockBytes } = transferLimits;
     const buffer = bufferPool.takeSpare(sealedBytes) ?? bufferPool.takeLeast(firstBlockBytes);
     const callback = (count: number): boolean => this.push(buffer.subarray(0, count));

@@ -35,6 +35,7 @@ test.serial(
   'TLS gets the same through it as through a socket, whenever it stops reading',
   async (t) => {
     const { server, port } = await echoServer();
+    t.teardown(() => server.close());
     const content = randomBytes(4_000_000);
     await fc.assert(
       fc.asyncProperty(
@@ -55,7 +56,6 @@ test.serial(
       ),
       { numRuns: 20 },
     );
-    server.close();
   },
 );
 
