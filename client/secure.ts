@@ -25,6 +25,9 @@ export function dialSecure(
   { input, receives }: Dialed,
 ): TLSSocket {
   const options = {
+    // Also what a certificate must be for; of itself Node looks there at the name of a socket of its own.
+    host,
+    port,
     ALPNProtocols: [alpnName],
     minVersion: 'TLSv1.3',
     // A name in TLS is never an address (RFC 6066, section 3).
@@ -40,7 +43,7 @@ export function dialSecure(
   }
   // The types of tls.connect lack it; its documentation has it.
   const reading: Pick<TcpSocketConnectOpts, 'onread'> = { onread: onreadInto(input, true) };
-  return connect({ ...options, host, port, ...reading });
+  return connect({ ...options, ...reading });
 }
 
 /** The channel that stands now, to a daemon that may be talked to. Throws FerryError. */
@@ -66,9 +69,12 @@ function checkDaemon(socket: TLSSocket, credentials: Credentials): void {
   }
   if (socket.authorized) return;
   if (ca !== undefined) {
+    const reason = reasonOf(socket);
     throw new FerryError(
       'authentication',
-      `The daemon's certificate is not signed by the authorities of --ca: ${reasonOf(socket)}.`,
+      reason === otherName
+        ? "The daemon's certificate is signed by the authorities of --ca, but for another host: connect by a name or address that it holds."
+        : `The daemon's certificate is not signed by the authorities of --ca: ${reason}.`,
     );
   }
   if (token === undefined) {
@@ -87,6 +93,9 @@ function checkDaemon(socket: TLSSocket, credentials: Credentials): void {
 
 const changedCertificate =
   'The daemon shows another certificate than the pinned one: somebody stands between you and it, or it was installed anew. If you know that it was, pair again (ferry pair).';
+
+/** How Node calls a certificate that is good, but not for this host. */
+const otherName = 'ERR_TLS_CERT_ALTNAME_INVALID';
 
 function isPinned(socket: TLSSocket, pin: Uint8Array): boolean {
   const { raw } = socket.getPeerCertificate();

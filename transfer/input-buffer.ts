@@ -19,6 +19,9 @@ const promisedBytes = 2 * transferLimits.firstBlockBytes;
 /** A frame of a file, and the beginning of one behind it, fit into less. */
 const longBytes = 2 * transferLimits.firstBlockBytes;
 
+/** Where bytes land that come after the release, of all connections: nobody reads them. */
+const unread = new Uint8Array(transferLimits.recordBytes);
+
 /** One block; `start` to `end` is what was read and not yet parsed. */
 export class Block {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -73,13 +76,15 @@ export class InputBuffer {
     return this.#paused;
   }
 
-  /** Where the next bytes go. Never empty. */
+  /** Where the next bytes go. Never empty: TLS would ask for ever, within a call that never returns. */
   space(): Uint8Array {
+    if (this.#released) return unread;
     return this.#current.bytes.subarray(this.#current.end);
   }
 
   /** `count` bytes were put into the space. Gives whether to go on reading. */
   filled(count: number): boolean {
+    if (this.#released) return false;
     const block = this.#current;
     const full = count === block.bytes.length - block.end;
     block.end += count;
@@ -91,6 +96,7 @@ export class InputBuffer {
    * The space that was handed out stays what it is until it is used up.
    */
   gathered(count: number): boolean {
+    if (this.#released) return false;
     const block = this.#current;
     block.end += count;
     this.#gatheredBytes += count;
@@ -107,7 +113,7 @@ export class InputBuffer {
     clearImmediate(this.#soon);
     this.#soon = undefined;
     this.#gatheredBytes = 0;
-    return this.#released ? 0 : this.parse(this.#current);
+    return this.parse(this.#current);
   }
 
   /** Parses what is there, and makes room for more; gives whether to go on reading. */

@@ -20,7 +20,7 @@ import {
 
 let ground: Ground;
 test.before(async () => {
-  ground = await Ground.start();
+  ground = await Ground.start({ plain: true });
 });
 test.after.always(() => ground.end());
 

@@ -39,7 +39,7 @@ const positionStep = isWhole ? 1 : 23;
 
 let ground: Ground;
 test.before(async () => {
-  ground = await Ground.start();
+  ground = await Ground.start({ plain: true });
   await mkdir(ground.folder.at('local', 'tree'), { recursive: true });
   await writeFile(ground.folder.at('local', 'small'), content);
   await writeFile(ground.folder.at('local', 'tree', 'small'), content);

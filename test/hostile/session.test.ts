@@ -11,7 +11,7 @@ import { Cursor, cat, type FrameName, frame } from './helpers/wire.ts';
 
 let ground: Ground;
 test.before(async () => {
-  ground = await Ground.start();
+  ground = await Ground.start({ plain: true });
 });
 test.after.always(() => ground.end());
 

@@ -11,6 +11,10 @@ export interface Threat {
 export const threats: Readonly<Record<string, readonly Threat[]>> = {
   'Framing and state': [
     {
+      line: 'Megabytes after what ended the connection, in one write with it',
+      cases: ['hostile/after-end: a peer that goes on after its end is not heard'],
+    },
+    {
       line: 'Random bytes, a TLS hello on the plain port, an HTTP GET',
       cases: ['hostile/framing: random bytes, a TLS hello on the plain port, an HTTP GET'],
     },
@@ -153,6 +157,7 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
         'system/tls: TLS 1.2, and TLS without our ALPN name',
         'system/tls: plain against TLS and TLS against plain',
         'system/tls: a man in the middle with a certificate of his own',
+        'system/tls: with --ca a certificate is good for what it names alone',
         'hostile/authentication: replay, reflection and a proof for a changed greeting',
       ],
     },

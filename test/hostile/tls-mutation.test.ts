@@ -113,7 +113,7 @@ class Tap {
 
 let ground: Ground;
 test.before(async () => {
-  ground = await Ground.start({ plain: false });
+  ground = await Ground.start();
   await mkdir(ground.folder.at('local'));
   await writeFile(ground.folder.at('local', 'small'), content);
   await writeFile(ground.served('source'), content);

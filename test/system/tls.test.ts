@@ -4,6 +4,7 @@ import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import tls from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
+import { generate } from 'selfsigned';
 import { loadIdentity } from '../../daemon/certificate.ts';
 import { newToken, tokenText } from '../../transfer/authentication.ts';
 import { testToken } from '../helpers/token.ts';
@@ -48,7 +49,9 @@ async function secure(t: ExecutionContext, args: readonly string[] = []): Promis
     });
     exit.then(() => reject(new Error(lines.join('\n'))), reject);
   });
-  const cert = await readFile(folder.at('state', 'cert.pem'));
+  const own = folder.at('state', 'cert.pem');
+  const given = args.indexOf('--tls-cert') + 1;
+  const cert = await readFile(given > 0 ? (args[given] ?? own) : own);
   return {
     folder,
     port,
@@ -178,6 +181,35 @@ test('a certificate of one’s own: signed by --ca it is taken, by others it is 
   const other = await exits(t, 4, ['ls', '--ca', folder.at('other', 'cert.pem'), url]);
   t.regex(other.stderr, /not signed by/);
 });
+
+for (const [kind, names, right, wrong] of [
+  ['a name', [{ type: 2, value: 'localhost' }], 'localhost', '127.0.0.1'],
+  ['an address', [{ type: 7, ip: '127.0.0.1' }], '127.0.0.1', 'localhost'],
+] as const) {
+  test(`with --ca a certificate is good for what it names alone: ${kind}`, async (t) => {
+    const made = await tempFolder();
+    t.teardown(() => made.remove());
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'ferryd' }], {
+      keyType: 'ec',
+      extensions: [{ name: 'subjectAltName', altNames: [...names] }],
+    });
+    const [certFile, keyFile] = [made.at('cert.pem'), made.at('key.pem')];
+    await writeFile(certFile, cert);
+    await writeFile(keyFile, key, { mode: 0o600 });
+    const daemon = await secure(t, ['--tls-cert', certFile, '--tls-key', keyFile]);
+    await writeFile(daemon.folder.at('served', 'file'), 'content');
+    const ca = ['--ca', certFile];
+    const at = (host: string): string => `ferry://${host}:${daemon.port}/file`;
+    const into = daemon.folder.at('copy');
+    await exits(t, 0, ['ls', ...ca, at(right)]);
+    await exits(t, 0, ['download', ...ca, at(right), into]);
+    t.is(await readFile(into, 'utf8'), 'content');
+    for (const [command, ...to] of [['ls'], ['download', '-']] as const) {
+      const { stderr } = await exits(t, 4, [command, ...ca, at(wrong), ...to]);
+      t.regex(stderr, /for another host/);
+    }
+  });
+}
 
 test('plain against TLS and TLS against plain: never connected, with the likely cause', async (t) => {
   const daemon = await secure(t);

@@ -138,7 +138,8 @@ function lengthOf(frame: Buffer): Buffer {
 }
 
 /** After a no, so many records may still come: what TLS had read already. */
-const lateRecords = 4;
+const { sealedBytes, recordBytes } = transferLimits;
+const lateRecords = sealedBytes / recordBytes;
 
 test('records that are gathered give the same frames, in the space that was handed out before', async (t) => {
   await fc.assert(
@@ -164,7 +165,7 @@ test('records that are gathered give the same frames, in the space that was hand
           }
           if (late > lateRecords) throw new Error('Reading waits, and nothing is held.');
           if (space.length === 0) throw new Error('There is no space to read into.');
-          const most = Math.min(space.length, transferLimits.recordBytes, wire.length - at);
+          const most = Math.min(space.length, recordBytes, wire.length - at);
           const count = random() < 0.7 ? most : Math.max(1, Math.floor(random() * most));
           space.set(wire.subarray(at, at + count));
           at += count;
@@ -322,6 +323,26 @@ test('what was taken from the pool is given back when nobody can touch it any mo
   t.is(all.byteLength, poolBytes);
   t.is(pool.take(1), undefined, 'and no more was given back than was taken');
 });
+
+for (const how of ['filled', 'gathered'] as const) {
+  test(`what comes after the release is dropped, however much it is, where it is ${how}`, (t) => {
+    const { reader } = readUntilPaused(10_000, new BufferPool(0));
+    const { length } = reader.frames;
+    // The end of the link's last read, and what it had read before it heard that it shall stop.
+    let space = reader.input.space();
+    reader.input.release();
+    for (let left = transferLimits.sealedBytes; left > 0; ) {
+      t.not(space.length, 0);
+      const count = Math.min(space.length, recordBytes, left);
+      space.fill(255, 0, count);
+      t.false(reader.input[how](count));
+      space = reader.input.space();
+      left -= count;
+    }
+    t.is(reader.frames.length, length);
+    while (reader.held.length > 0) t.true(reader.letGo(0));
+  });
+}
 
 test('views that were handed out stay as they are after the release', (t) => {
   const pool = new BufferPool();

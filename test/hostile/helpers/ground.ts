@@ -101,6 +101,7 @@ export interface Stand {
 export class Ground {
   readonly folder: TempFolder;
   readonly daemon: DaemonProcess;
+  readonly #dial: typeof Peer.dial;
   readonly #neighbour: Peer;
   #rounds = 0;
   #peers: Peer[] = [];
@@ -108,23 +109,30 @@ export class Ground {
   #baseline: { bytes: number; descriptors: number } | undefined;
   #canary = new Map<string, string>();
 
-  private constructor(folder: TempFolder, daemon: DaemonProcess, neighbour: Peer) {
+  private constructor(
+    folder: TempFolder,
+    daemon: DaemonProcess,
+    dial: typeof Peer.dial,
+    neighbour: Peer,
+  ) {
     this.folder = folder;
     this.daemon = daemon;
+    this.#dial = dial;
     this.#neighbour = neighbour;
   }
 
-  /** Starts a daemon, and leaves it warm. */
-  static async start(settings: Omit<DaemonSettings, 'folder'> = {}): Promise<Ground> {
+  /** Starts a daemon, and leaves it warm. It speaks TLS, as strangers find it, unless said otherwise. */
+  static async start({
+    plain = false,
+    ...settings
+  }: Omit<DaemonSettings, 'folder'> = {}): Promise<Ground> {
     const folder = await tempFolder(existsSync('/dev/shm') ? '/dev/shm' : undefined);
     await mkdir(folder.at('served'));
     await makeCanary(folder.at('canary'));
-    const daemon = await startDaemon({ ...settings, folder: folder.at('served') });
-    const { plain = true } = settings;
-    const neighbour = await (plain
-      ? (await Peer.dial(daemon.port)).greet()
-      : Peer.dialSecure(daemon.port));
-    const ground = new Ground(folder, daemon, neighbour);
+    const daemon = await startDaemon({ ...settings, plain, folder: folder.at('served') });
+    const dial = plain ? Peer.dial : Peer.dialSecure;
+    const neighbour = await (await dial(daemon.port)).greet();
+    const ground = new Ground(folder, daemon, dial, neighbour);
     await ground.#warm();
     return ground;
   }
@@ -146,7 +154,7 @@ export class Ground {
 
   /** A connection on which nothing was said. */
   async stranger(localAddress?: string): Promise<Peer> {
-    const peer = await Peer.dial(this.daemon.port, localAddress);
+    const peer = await this.#dial(this.daemon.port, localAddress);
     this.#peers.push(peer);
     this.#connections += 1;
     return peer;

@@ -69,9 +69,12 @@ export class Peer {
   readonly #waiting = new Set<() => void>();
   #isOver = false;
   #request = 0;
+  /** Below TLS, and what a proof is bound to in it. */
+  readonly #secured: { readonly link: net.Socket; readonly exporter: Uint8Array } | undefined;
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, secured?: { readonly link: net.Socket; exporter: Uint8Array }) {
     this.socket = socket;
+    this.#secured = secured;
     socket.on('data', (bytes: Buffer) => this.#hear(bytes));
     socket.on('error', () => undefined);
     this.ended = new Promise((resolve) => {
@@ -94,22 +97,20 @@ export class Peer {
     return peer;
   }
 
-  /** Connects with TLS, greets and proves the token. */
-  static async dialSecure(port: number): Promise<Peer> {
-    const ALPNProtocols = ['chunkferry/1'];
+  /** Connects with TLS, and says nothing in it. */
+  static async dialSecure(port: number, localAddress = '127.0.0.1'): Promise<Peer> {
+    const link = net.connect({ host: '127.0.0.1', port, localAddress, noDelay: true });
     const socket = tls.connect({
-      host: '127.0.0.1',
-      port,
-      ALPNProtocols,
+      socket: link,
+      ALPNProtocols: ['chunkferry/1'],
       rejectUnauthorized: false,
     });
-    const peer = new Peer(socket);
     await new Promise<void>((resolve, reject) => {
       socket.once('secureConnect', resolve);
       socket.once('error', reject);
     });
     const exporter = socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0));
-    return await peer.greet({ exporter, binding: 'exporter' });
+    return new Peer(socket, { link, exporter });
   }
 
   get isOver(): boolean {
@@ -181,7 +182,8 @@ export class Peer {
 
   /** Preamble and hello, then the proofs. */
   async greet(greeting: Greeting = {}): Promise<this> {
-    const { token = knownToken, exporter = Buffer.alloc(0), binding = 'none' } = greeting;
+    const { token = knownToken, exporter = this.#secured?.exporter ?? Buffer.alloc(0) } = greeting;
+    const { binding = this.#secured === undefined ? 'none' : 'exporter' } = greeting;
     const begun = greeting.preamble ?? preamble();
     const said = hello({ id: tokenId(token), ...greeting, binding });
     this.write(begun, frame('hello', 0, said));
@@ -230,7 +232,8 @@ export class Peer {
   /** Ends the connection, as a program does that is done or one that crashed. */
   async leave(how: 'end' | 'reset' = 'end'): Promise<void> {
     const { socket } = this;
-    if (how === 'reset' && socket instanceof net.Socket) socket.resetAndDestroy();
+    const link = this.#secured?.link ?? socket;
+    if (how === 'reset' && link instanceof net.Socket) link.resetAndDestroy();
     else socket.end(() => socket.destroy());
     await this.ended;
   }
