@@ -101,7 +101,9 @@ export class InputBuffer {
     block.end += count;
     this.#gatheredBytes += count;
     const { recordBytes } = transferLimits;
-    if (block.bytes.length - block.end < recordBytes) {
+    const leftBytes = block.bytes.length - block.end;
+    // What still comes while we wait uses up what is left: it need not lie before its frame's end.
+    if (leftBytes < (this.#paused ? 1 : recordBytes)) {
       return this.#takeIn(this.#gatheredBytes >= busyRecords * recordBytes);
     }
     this.#soon ??= setImmediate(() => this.#parse());

@@ -275,6 +275,33 @@ test('without room in the pool a reader still gets on, in the little that it alw
   t.is(reader.resumed, 1, 'woken once, not again and again');
 });
 
+test('what TLS had read already when it was told to wait takes no third block', async (t) => {
+  const recordsAtOnce = 5;
+  // Chunks with their headers, behind a first frame that is anywhere long.
+  for (let length = 0; length < recordBytes; length += 512) {
+    const reader = new Reader(new BufferPool(0));
+    reader.pins = () => true;
+    const wire = wireOf([length, 65_564, 65_564, 65_564, 65_564]);
+    const blocks = new Set<unknown>();
+    let at = 0;
+    for (let goOn = true; goOn; await new Promise(setImmediate)) {
+      for (let left = recordsAtOnce * recordBytes; left > 0; ) {
+        const space = reader.input.space();
+        const count = Math.min(space.length, recordBytes, left);
+        space.set(wire.subarray(at, at + count));
+        goOn = reader.input.gathered(count);
+        blocks.add(space.buffer).add(reader.input.space().buffer);
+        at += count;
+        left -= count;
+      }
+    }
+    t.true(reader.input.paused);
+    t.is(blocks.size, 2, `after ${length} bytes`);
+    while (reader.held.length > 0) t.true(reader.letGo(0));
+    t.false(reader.input.paused);
+  }
+});
+
 test('large frames that are never let go are bounded too, after small ones made small blocks', (t) => {
   const frameBytes = 4 * 1024 * 1024;
   const before = Array.from({ length: 40 }, () => 65_536);
