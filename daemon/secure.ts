@@ -21,6 +21,8 @@ export function secure(
   });
   // Nobody is told why: before the greeting the daemon says nothing to strangers.
   link.on('error', () => link.destroy());
+  // Of a socket without a tls.Server Node tells no `error` of TLS, and goes on reading what nobody can decrypt.
+  link.on('_tlsError', (error: Error) => link.destroy(error));
   accepted.on('error', () => link.destroy());
   accepted.on('close', () => link.destroy());
   link.once('secure', () => {

@@ -15,6 +15,12 @@ export const threats: Readonly<Record<string, readonly Threat[]>> = {
       cases: ['hostile/after-end: a peer that goes on after its end is not heard'],
     },
     {
+      line: 'Records under TLS that nobody can decrypt, and megabytes behind them',
+      cases: [
+        'hostile/after-end: what TLS cannot read ends the connection at once, and is not kept',
+      ],
+    },
+    {
       line: 'Random bytes, a TLS hello on the plain port, an HTTP GET',
       cases: ['hostile/framing: random bytes, a TLS hello on the plain port, an HTTP GET'],
     },
