@@ -457,6 +457,7 @@ export class Connection implements Carrier {
   }
 
   #lost(cause?: Error): void {
+    this.#input.last();
     const isThrough = (this.#saidGoodbye || this.#heardGoodbye) && this.#requests.count === 0;
     this.#end(isThrough ? undefined : connectionLost(cause));
   }

@@ -110,6 +110,11 @@ export class InputBuffer {
     return !this.#paused;
   }
 
+  /** Nothing more comes: parses what was gathered, for the last of it may tell why. */
+  last(): void {
+    if (!this.#released && this.#soon !== undefined) this.#parse();
+  }
+
   /** Parses what is there; gives the bytes that the next frame needs. */
   #parse(): number {
     clearImmediate(this.#soon);

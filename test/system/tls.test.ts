@@ -8,6 +8,7 @@ import { generate } from 'selfsigned';
 import { loadIdentity } from '../../daemon/certificate.ts';
 import { newToken, tokenText } from '../../transfer/authentication.ts';
 import { testToken } from '../helpers/token.ts';
+import { Peer } from '../hostile/helpers/peer.ts';
 import { startDaemon } from './helpers/daemon.ts';
 import { type FerryResult, runFerry } from './helpers/ferry.ts';
 import { differences, MiB, type TempFolder, tempFolder, writeRandomFile } from './helpers/files.ts';
@@ -210,6 +211,23 @@ for (const [kind, names, right, wrong] of [
     }
   });
 }
+
+test('what the daemon says last is heard, though the connection ends right behind it', async (t) => {
+  const daemon = await secure(t, ['--limit', 'connections=1']);
+  const holder = await (await Peer.dialSecure(daemon.port)).greet();
+  t.teardown(() => holder.leave());
+  t.true(await holder.isServed());
+  await writeFile(daemon.folder.at('file'), 'content');
+  const commands = [
+    ['ls', daemon.url()],
+    ['upload', daemon.folder.at('file'), daemon.url()],
+    ['download', daemon.url('file'), daemon.folder.at('back')],
+  ];
+  for (const command of Array.from({ length: 4 }, () => commands).flat()) {
+    const { stderr } = await exits(t, 8, [...command, '--retries', '0']);
+    t.regex(stderr, /too many connections/);
+  }
+});
 
 test('plain against TLS and TLS against plain: never connected, with the likely cause', async (t) => {
   const daemon = await secure(t);
