@@ -38,6 +38,12 @@ export async function downloadSources(
   if (!single && existing !== undefined && !existing.isDirectory()) {
     throw new TransferError('wrong-kind', `${shown(target)} is a file, not a folder.`);
   }
+  if (existing !== undefined && !existing.isFile() && !existing.isDirectory()) {
+    throw new TransferError(
+      'wrong-kind',
+      `${shown(target)} is a device, a pipe or a socket: to write into it, download to - and send standard output there.`,
+    );
+  }
   const root = isFolder ? target : dirname(target);
   if (!context.options.dryRun) await makeRoot(root);
   const storage = await openDownloadRoot(root, context);

@@ -11,13 +11,13 @@ export type Separator = 'line' | 'nul';
 /** The items of the list in `file`, or of stdin when it is `-`. Throws FerryError. */
 export async function readList(
   file: string,
-  stdin: Readable,
+  shell: { readonly stdin: Readable },
   separator: Separator,
 ): Promise<string[]> {
   const notReadable = (error: unknown): never => {
     throw storageError(error, file);
   };
-  const bytes = file === '-' ? await readAll(stdin) : await readFile(file).catch(notReadable);
+  const bytes = file === '-' ? await readAll(shell.stdin) : await readFile(file).catch(notReadable);
   const name = file === '-' ? 'The list on stdin' : shown(file);
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -1,5 +1,8 @@
 /** ferry: the process around the commands: streams, signals, environment, exit code. */
+import type { Writable } from 'node:stream';
+import { FerryError } from '../protocol/errors.ts';
 import { hasherReady } from '../protocol/hasher.ts';
+import { type Output, standardInput, standardOutput } from '../transfer/local/standard-streams.ts';
 import { createProgram, run } from './cli.ts';
 import { falseFlags } from './commands/options.ts';
 import type { Shell } from './commands/shell.ts';
@@ -17,15 +20,29 @@ const loadingMs = 150;
 
 let stop: ((failure: 'interrupted' | 'terminated') => void) | undefined;
 
+const stdout = outputOrExit();
+
+function outputOrExit(): Output {
+  try {
+    return standardOutput(() => process.stdout);
+  } catch (error) {
+    if (!(error instanceof FerryError)) throw error;
+    process.stderr.write(`ferry: ${error.message}\n`);
+    process.exit(error.exitCode);
+  }
+}
+
 const shell: Shell = {
   // Few commands read it, and it takes 2 ms to open.
   get stdin() {
-    return process.stdin;
+    return standardInput(() => process.stdin);
   },
-  stdout: process.stdout,
+  stdout,
   stderr: process.stderr,
   env: process.env,
-  folder: process.cwd(),
+  get folder() {
+    return currentFolder();
+  },
   owner: {
     uid: process.getuid?.(),
     platform: process.platform,
@@ -39,6 +56,17 @@ const shell: Shell = {
     stop = handler;
   },
 };
+
+/** Throws FerryError (`usage`). */
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch (cause) {
+    throw new FerryError('usage', 'The current folder is gone: change to one that is there.', {
+      cause,
+    });
+  }
+}
 
 for (const [signal, { failure, exitCode }] of Object.entries(signals)) {
   process.on(signal, () => {
@@ -57,8 +85,12 @@ function exitAtOnce(exitCode: number): never {
 }
 
 // Whoever reads our output may stop reading; that is no failure worth a word.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') unexpected(error);
+stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') {
+    // Where content goes there, its command tells what became of it.
+    if (stdout.listenerCount('error') > 1) return;
+    unexpected(error);
+  }
   process.exit(1);
 });
 process.stderr.on('error', () => process.exit(1));
@@ -75,12 +107,12 @@ function unexpected(error: unknown): never {
 
 // A download ends stdout itself; Node then makes it look open again.
 let stdoutEnded = false;
-process.stdout.once('finish', () => {
+stdout.once('finish', () => {
   stdoutEnded = true;
 });
 
 /** Settles when all that was written is out. */
-function flushed(stream: NodeJS.WriteStream): Promise<void> {
+function flushed(stream: Writable): Promise<void> {
   return new Promise((resolve) => void stream.write('', () => resolve()));
 }
 
@@ -92,7 +124,7 @@ async function main(words: readonly string[]): Promise<never> {
     delete process.env[name];
   }
   const exitCode = await run(words, shell);
-  await Promise.all([stdoutEnded ? undefined : flushed(process.stdout), flushed(process.stderr)]);
+  await Promise.all([stdoutEnded ? undefined : flushed(stdout), flushed(process.stderr)]);
   // An open stdin or a closing connection must not keep the process.
   process.exit(exitCode);
 }

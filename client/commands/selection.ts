@@ -1,5 +1,4 @@
 /** The options that choose which paths take part. Their order on the command line counts. */
-import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { FerryError } from '../../protocol/errors.ts';
 import { parsePaths, readList, type Separator } from '../files-from.ts';
@@ -13,6 +12,7 @@ import {
 } from '../filter.ts';
 import type { TransferOptions } from '../transfer-options.ts';
 import { option } from './options.ts';
+import type { Shell } from './shell.ts';
 
 /** One option as it stood: a rule, or a file full of them. */
 type RuleSource = RuleText | { readonly file: string };
@@ -65,10 +65,10 @@ export type Selected = Pick<TransferOptions, 'selection' | 'filesFrom' | 'links'
   readonly rules: readonly Rule[];
 };
 
-/** Reads the files that the options name. `stdinTaken`: content comes from stdin. */
+/** Reads the files that the options name. `stdinTaken`: content comes from stdin, which else may be anything. */
 export async function readSelection(
   parsed: ParsedSelection,
-  stdin: Readable,
+  shell: Pick<Shell, 'stdin'>,
   stdinTaken: boolean,
 ): Promise<Selected> {
   const sources = parsed.exclude ?? parsed.include ?? parsed.excludeFrom ?? [];
@@ -77,12 +77,12 @@ export async function readSelection(
   const texts: RuleText[] = [];
   for (const source of sources) {
     if (source === 'clear' || 'pattern' in source) texts.push(source);
-    else texts.push(...parseRuleFile(await readList(source.file, stdin, separator)));
+    else texts.push(...parseRuleFile(await readList(source.file, shell, separator)));
   }
   const rules = settleRules(texts);
   const { filesFrom: list } = parsed;
   const filesFrom =
-    list === undefined ? undefined : parsePaths(await readList(list, stdin, separator), separator);
+    list === undefined ? undefined : parsePaths(await readList(list, shell, separator), separator);
   return { selection: selectionOf(rules), rules, filesFrom, links: parsed.links };
 }
 

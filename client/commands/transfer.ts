@@ -26,7 +26,7 @@ export async function settle(
   parsed: ParsedCommand,
   stdinTaken: boolean,
 ): Promise<Settled> {
-  const { rules, ...selected } = await readSelection(parsed, shell.stdin, stdinTaken);
+  const { rules, ...selected } = await readSelection(parsed, shell, stdinTaken);
   const options = transferOptions(parsed, selected);
   const { selection: _function, filesFrom: _list, sha256, ...plain } = options;
   const settings = {
@@ -58,7 +58,9 @@ export function jobParts(
 
 /** Absolute, with its slash at the end, which decides what is meant. */
 function resolved(shell: Shell, text: string): string {
-  return path.resolve(shell.folder, text) + (/[/\\]$/.test(text) ? path.sep : '');
+  // The current folder may be gone.
+  const from = path.isAbsolute(text) ? text : shell.folder;
+  return path.resolve(from, text) + (/[/\\]$/.test(text) ? path.sep : '');
 }
 
 /** Options that make no sense beside `-`, by what they were parsed to. */

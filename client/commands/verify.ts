@@ -53,7 +53,7 @@ async function prepare(
   const local = requireLocal(localText);
   if (local === '-') throw new FerryError('usage', 'ferry verify does not read stdin (-).');
   const remote = requireRemote(remoteText);
-  const { rules, selection, links } = await readSelection(parsed, shell.stdin, false);
+  const { rules, selection, links } = await readSelection(parsed, shell, false);
   const options = { ...defaultTransferOptions, selection, links };
   return {
     remote,

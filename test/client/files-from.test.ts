@@ -33,20 +33,21 @@ test('a list is read from a file or from stdin', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferry-list-'));
   const file = join(folder, 'list');
   await writeFile(file, '\ufeffä\nb\r\nc');
-  t.deepEqual(await readList(file, nothing, 'line'), ['\ufeffä', 'b', 'c']);
+  t.deepEqual(await readList(file, { stdin: nothing }, 'line'), ['\ufeffä', 'b', 'c']);
   await writeFile(file, 'a\nb\0c\0');
-  t.deepEqual(await readList(file, nothing, 'nul'), ['a\nb', 'c', '']);
+  t.deepEqual(await readList(file, { stdin: nothing }, 'nul'), ['a\nb', 'c', '']);
   // A character may be cut anywhere.
   const bytes = Buffer.from('ä\nb');
   const pieces = Readable.from([bytes.subarray(0, 1), bytes.subarray(1)]);
-  t.deepEqual(await readList('-', pieces, 'line'), ['ä', 'b']);
+  t.deepEqual(await readList('-', { stdin: pieces }, 'line'), ['ä', 'b']);
   await rm(folder, { recursive: true });
 });
 
 test('a list that cannot be read says why', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferry-list-'));
   const failure = async (file: string) =>
-    (await t.throwsAsync(readList(file, nothing, 'line'), { instanceOf: FerryError }))?.failure;
+    (await t.throwsAsync(readList(file, { stdin: nothing }, 'line'), { instanceOf: FerryError }))
+      ?.failure;
   t.is(await failure(join(folder, 'absent')), 'not-found');
   t.is(await failure(folder), 'wrong-kind');
   await writeFile(join(folder, 'latin1'), Buffer.from([0x61, 0xe4, 0x0a]));

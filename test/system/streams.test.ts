@@ -1,16 +1,20 @@
 /** Content from stdin and to stdout. */
+
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { testToken } from '../helpers/token.ts';
 import { runFerry, startFerry } from './helpers/ferry.ts';
 import { MiB, randomBytes, writeRandomFile } from './helpers/files.ts';
 import { programPath, startProgram } from './helpers/processes.ts';
 import { Proxy } from './helpers/proxy.ts';
-import { setScene } from './helpers/scene.ts';
+import { isLinux, setScene } from './helpers/scene.ts';
+import { testAsRoot } from './helpers/trace.ts';
 
 /** `content` in pieces; `between` is called before each with the bytes given so far. */
 function inPieces(
@@ -229,4 +233,117 @@ test.serial('what makes no sense beside a stream is refused', async (t) => {
     t.regex(stderr, /^ferry: [^\n]+\n$/);
   }
   t.deepEqual(await readdir(scene.served), ['.chunkferry', 'file']);
+});
+
+const execute = promisify(execFile);
+const testOnLinux = isLinux ? test.serial : test.serial.skip;
+
+/** Runs ferry with descriptors of ours as its standard streams; gives its exit code and what it said. */
+async function withStreams(
+  args: readonly string[],
+  {
+    input = 'ignore',
+    output = 'ignore',
+  }: { input?: number | 'ignore'; output?: number | 'ignore' },
+): Promise<{ code: number | null; said: string }> {
+  const { child, exit } = startProgram('ferry', args, [input, output, 'pipe'], {});
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  return { code: (await exit).code, said };
+}
+
+async function using<T>(
+  path: string,
+  flags: string,
+  work: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const file = await open(path, flags);
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
+
+testAsRoot('a block device as stdin and as stdout is read and written whole', async (t) => {
+  const scene = await setScene(t);
+  const content = randomBytes('device', 4 * MiB);
+  await writeFile(scene.at('disk'), content);
+  const made = await execute('losetup', ['--find', '--show', scene.at('disk')]).catch(
+    () => undefined,
+  );
+  if (made === undefined) {
+    t.log('no loop device can be made here');
+    t.pass();
+    return;
+  }
+  const device = made.stdout.trim();
+  t.teardown(() => execute('losetup', ['--detach', device]));
+  const up = await using(device, 'r', ({ fd }) =>
+    withStreams(['upload', '-', scene.url('image')], { input: fd }),
+  );
+  t.is(up.code, 0, up.said);
+  t.true(content.equals(await readFile(scene.there('image'))));
+  const other = randomBytes('other', 4 * MiB);
+  await writeFile(scene.there('other'), other);
+  const down = await using(device, 'r+', ({ fd }) =>
+    withStreams(['download', scene.url('other'), '-'], { output: fd }),
+  );
+  t.is(down.code, 0, down.said);
+  t.true(other.equals(await readFile(device)));
+});
+
+testOnLinux('a folder as stdin holds nothing that could be stored: exit 2', async (t) => {
+  const scene = await setScene(t);
+  const { code, said } = await using(scene.at(), 'r', ({ fd }) =>
+    withStreams(['upload', '-', scene.url('nothing')], { input: fd }),
+  );
+  t.is(code, 2);
+  t.regex(said, /^ferry: Standard input is neither/);
+  t.false(existsSync(scene.there('nothing')));
+  // Who does not read it does not mind.
+  await writeFile(scene.at('file'), 'content');
+  const other = await using(scene.at(), 'r', ({ fd }) =>
+    withStreams(['upload', scene.at('file'), scene.url('file')], { input: fd }),
+  );
+  t.is(other.code, 0, other.said);
+});
+
+testOnLinux('stdout without room for the content: exit 8, as of any disk', async (t) => {
+  const scene = await setScene(t);
+  await writeFile(scene.there('file'), 'content');
+  const { code, said } = await using('/dev/full', 'w', ({ fd }) =>
+    withStreams(['download', scene.url('file'), '-'], { output: fd }),
+  );
+  t.is(code, 8, said);
+  t.regex(said, /no space is left/);
+});
+
+testOnLinux(
+  'a pipe is no place for a file, neither here nor there: exit 2, and it stays',
+  async (t) => {
+    const scene = await setScene(t);
+    await writeFile(scene.at('file'), randomBytes('file', 200_000));
+    await writeFile(scene.there('file'), 'content');
+    await execute('mkfifo', [scene.at('pipe'), scene.there('pipe')]);
+    await scene.ferry(['download', scene.url('file'), scene.at('pipe')], 2);
+    await scene.ferry(['upload', scene.at('file'), scene.url('pipe')], 2);
+    t.true((await lstat(scene.at('pipe'))).isFIFO());
+    t.true((await lstat(scene.there('pipe'))).isFIFO());
+  },
+);
+
+testOnLinux('in a folder that is gone: one sentence and exit 2', async (t) => {
+  const scene = await setScene(t);
+  const words = [process.execPath, programPath('ferry'), 'upload', 'file', scene.url()];
+  const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+  const env = { ...process.env, FERRY_TOKEN: testToken };
+  const { code, stderr } = (await execute('sh', ['-c', script, 'sh', ...words], {
+    cwd: scene.at(),
+    env,
+  }).catch((error: unknown) => error)) as { code: number; stderr: string };
+  t.is(code, 2);
+  t.regex(stderr, /^ferry: The current folder is gone[^\n]+\n$/);
 });

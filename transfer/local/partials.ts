@@ -38,7 +38,7 @@ export function openPartial(
   path: string,
   fresh: boolean,
 ): OpenedPartial {
-  folder.batch(() => refuseFolder(folder, path));
+  folder.batch(() => refuseOther(folder, path));
   return about(path, () => {
     const key = partialKey(path);
     const dataFd = staging.openPart(dataName(key));
@@ -87,17 +87,23 @@ export function replaceJournal(
   });
 }
 
-/** A file can never take a folder's place: better said before its bytes have come. */
-function refuseFolder(folder: Folder, path: string): void {
+/**
+ * A file can never take a folder's place, and shall not take that of a device, a pipe or a socket:
+ * better said before its bytes have come.
+ */
+function refuseOther(folder: Folder, path: string): void {
+  let what: string;
   try {
     const { at } = folder.place(path, { blocked: 'wrong-kind' });
-    if (lstatSync(at, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+    const stats = lstatSync(at, { throwIfNoEntry: false });
+    if (stats === undefined || stats.isFile() || stats.isSymbolicLink()) return;
+    what = stats.isDirectory() ? 'a folder' : 'a device, a pipe or a socket';
   } catch (error) {
     const failure = storageError(error, path);
     if (failure.failure === 'not-found') return;
     throw failure;
   }
-  throw new TransferError('wrong-kind', `${shown(path)} is a folder.`);
+  throw new TransferError('wrong-kind', `${shown(path)} is ${what}.`);
 }
 
 /**
