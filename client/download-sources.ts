@@ -14,6 +14,7 @@ import type { Context } from './context.ts';
 import { Download, type DownloadPart } from './download.ts';
 import { downloadFile } from './download-file.ts';
 import { StreamStorage } from './stream-storage.ts';
+import { TargetNames } from './target-names.ts';
 import type { RemotePath } from './upload-sources.ts';
 
 /** Downloads the sources; gives whether a single file was named. Throws what ends the whole. */
@@ -45,15 +46,18 @@ export async function downloadSources(
     );
   }
   const root = isFolder ? target : dirname(target);
+  const names = new TargetNames();
+  const placed = found.map(({ source, entry }) => {
+    const { name } = parentAndName(source.path);
+    const contentOnly = entry.kind === 'directory' && (source.isFolder || name === '');
+    const file = contentOnly ? '' : isFolder ? name : basename(target);
+    if (file !== '') names.take(file, source.path);
+    return { path: source.path, entry, target: file, label: file };
+  });
   if (!context.options.dryRun) await makeRoot(root);
   const storage = await openDownloadRoot(root, context);
   try {
-    const parts = found.map(({ source, entry }): DownloadPart => {
-      const { name } = parentAndName(source.path);
-      const contentOnly = entry.kind === 'directory' && (source.isFolder || name === '');
-      const file = contentOnly ? '' : isFolder ? name : basename(target);
-      return { path: source.path, entry, storage, target: file, label: file };
-    });
+    const parts = placed.map((part): DownloadPart => ({ ...part, storage }));
     const { limits } = context.session.agreed;
     await new Download(context, limits.pages).run(parts);
     return single;

@@ -11,6 +11,7 @@ import { ignoreNotFound } from '../transfer/receive-file.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { ask } from './ask.ts';
 import type { Context } from './context.ts';
+import { TargetNames } from './target-names.ts';
 import { Upload, type UploadPart } from './upload.ts';
 import { FileUpload } from './upload-file.ts';
 
@@ -45,12 +46,15 @@ export async function uploadSources(
   const opened: Storage[] = [];
   try {
     const parts: UploadPart[] = [];
+    const names = new TargetNames();
     for (const source of sources) {
       if ('stream' in source) throw new FerryError('usage', 'A stream is uploaded alone.');
       try {
         const part = await uploadPart(context, source.localPath, { ...target, isFolder }, existing);
         opened.push(part.storage);
         parts.push(part);
+        const path = joinPath(part.base, part.name ?? '');
+        if (path !== target.path) names.take(path, source.localPath);
       } catch (error) {
         // One of several that cannot be sent leaves the others to go on.
         if (sources.length === 1 || !(error instanceof TransferError)) throw error;

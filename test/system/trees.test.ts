@@ -243,6 +243,43 @@ test.serial("a slash at the end follows rsync's rule, both ways", async (t) => {
   }
 });
 
+test.serial('two sources that would become the same are refused, both ways', async (t) => {
+  const scene = await setScene(t);
+  for (const name of ['one', 'two']) {
+    await mkdir(scene.at(name, 'sub'), { recursive: true });
+    await writeFile(scene.at(name, 'x'), name);
+    await writeFile(scene.at(name, 'sub', name), name);
+  }
+  for (const name of ['x', 'sub']) {
+    const sources = [scene.at('one', name), scene.at('two', name)];
+    const { events } = await scene.ferry(['upload', ...sources, scene.url('same/')], 2);
+    const error = events.find((event) => event.type === 'error');
+    t.is(error?.failure, 'usage');
+    for (const source of sources) t.true(error?.message.includes(`"${source}"`), error?.message);
+  }
+  t.false((await readdir(scene.served)).includes('same'), 'nothing was sent');
+
+  // Contents go together, and one source may be named twice.
+  const contents = [`${scene.at('one', 'sub')}/`, `${scene.at('two', 'sub')}/`];
+  await scene.ferry(['upload', ...contents, scene.at('one', 'x'), scene.url('merged')]);
+  await scene.ferry(['upload', scene.at('one', 'x'), scene.at('one', 'x'), scene.url('twice')]);
+  t.deepEqual(await filesBelow(scene.there('merged'), ''), ['one', 'two', 'x']);
+
+  await scene.ferry(['upload', scene.at('one'), scene.at('two'), scene.url()]);
+  for (const name of ['x', 'x/', 'sub']) {
+    const sources = ['one', 'two'].map((folder) => scene.url(`${folder}/${name}`));
+    const { events } = await scene.ferry(['download', ...sources, scene.at('same')], 2);
+    const error = events.find((event) => event.type === 'error');
+    t.is(error?.failure, 'usage');
+    const bare = name.replace('/', '');
+    t.regex(error?.message ?? '', new RegExp(`"one/${bare}" and "two/${bare}"`));
+  }
+  t.false((await readdir(path.dirname(scene.at('same')))).includes('same'), 'nothing was made');
+  const both = [scene.url('one/sub/'), scene.url('two/sub/')];
+  await scene.ferry(['download', ...both, scene.at('merged')]);
+  t.deepEqual(await filesBelow(scene.at('merged'), ''), ['one', 'two']);
+});
+
 /** Paths of the files below, in order, beginning with `label`. */
 async function filesBelow(folder: string, label: string): Promise<string[]> {
   if (!lstatSync(folder).isDirectory()) return [label];
