@@ -91,7 +91,9 @@ export class Download {
     const paging = new Paging();
     const folders: Entry[] = [{ ...part.entry, path: '' }];
     const excluded = new Set<string>();
+    const missing = new Set(this.#context.options.filesFrom);
     for await (const batch of list(session, part.path, { recursive: true, contentTypes: false })) {
+      for (const { path } of batch) missing.delete(path);
       const taken = batch.filter((entry) => this.#takesPart(part, entry, excluded));
       for (const entry of taken) {
         this.#count(entry);
@@ -106,6 +108,7 @@ export class Download {
       this.#failure.throwIfAny();
       await this.#context.job.room();
     }
+    for (const path of missing) this.#missing(part, path);
     await this.#startPage(part, paging.take());
     await this.#idle();
     await this.#finishFolders(part, folders);
@@ -144,6 +147,13 @@ export class Download {
       this.#context.job.emit({ type: 'warning', message: `Skipped a ${what}.`, path: label });
     }
     return kind === 'file' || isDirectory;
+  }
+
+  #missing(part: DownloadPart, path: string): void {
+    const message =
+      'The daemon has no such file or folder, or cannot list it: check the path in --files-from.';
+    const error = new TransferError('not-found', message);
+    this.#context.job.fileFailed(joinPath(part.label, path), 0, error);
   }
 
   /** Without `paging` the file goes by itself, however small. */

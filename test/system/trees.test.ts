@@ -342,6 +342,42 @@ test.serial('rules choose what takes part, both ways', async (t) => {
   t.deepEqual(await filesBelow(scene.there('partly'), ''), ['keep.txt']);
 });
 
+const errorsOf = ({ events }: FerryResult): [string | undefined, string][] =>
+  events.flatMap((event) => (event.type === 'error' ? [[event.path, event.failure]] : []));
+
+test.serial(
+  'a listed path that the daemon does not have fails, and the others go on',
+  async (t) => {
+    const scene = await setScene(t);
+    await mkdir(scene.there('tree', 'sub'), { recursive: true });
+    for (const name of ['keep', 'sub/drop.log', 'sub/inside']) {
+      await writeFile(scene.there('tree', name), name);
+    }
+    const list = { input: 'gone\nkeep\nsub/gone\ngone/file\nkeep/below\nsub/drop.log\nsub' };
+    const args = ['--files-from', '-', '--exclude', '*.log'];
+    const missing = ['gone', 'sub/gone', 'gone/file', 'keep/below'];
+    const content = await scene.ferry(
+      ['download', ...args, scene.url('tree/'), scene.at('content')],
+      23,
+      list,
+    );
+    t.deepEqual(
+      errorsOf(content),
+      missing.map((name) => [name, 'not-found']),
+    );
+    t.deepEqual(await filesBelow(scene.at('content'), ''), ['keep', 'sub/inside']);
+    const folder = await scene.ferry(
+      ['download', ...args, '--dry-run', scene.url('tree'), scene.at('folder')],
+      23,
+      list,
+    );
+    t.deepEqual(
+      folder.summary?.failedNames,
+      missing.map((name) => `tree/${name}`),
+    );
+  },
+);
+
 // ---- links and special files ---------------------------------------------------------------------
 
 const warnings = ({ events }: { events: readonly FerryEvent[] }): string[] =>
