@@ -105,7 +105,9 @@ export class Upload {
     const paging = new Paging();
     const folders: Entry[] = [{ ...(await part.storage.stat('')), path: '' }];
     const onSkipped = (path: string, kind: Entry['kind']): void => this.#skipped(part, path, kind);
-    for await (const entries of walk(part.storage, { ...this.#context.options, onSkipped })) {
+    const onMissing = (path: string): void => this.#missing(part, path);
+    const options = { ...this.#context.options, onSkipped, onMissing };
+    for await (const entries of walk(part.storage, options)) {
       for (const entry of entries) {
         this.#count(entry);
         if (entry.kind === 'directory') folders.push(entry);
@@ -134,6 +136,14 @@ export class Upload {
     const what = kind === 'link' ? 'symbolic link' : 'special file';
     const message = `Skipped a ${what}.`;
     this.#context.job.emit({ type: 'warning', message, path: joinPath(part.label, path) });
+  }
+
+  #missing(part: UploadPart, path: string): void {
+    const error = new TransferError(
+      'not-found',
+      'It does not exist: check the path in --files-from.',
+    );
+    this.#context.job.fileFailed(joinPath(part.label, path), 0, error);
   }
 
   #unreadable(part: UploadPart, { path }: Entry): void {

@@ -99,7 +99,9 @@ export class Verification {
     const folders = { storage, remote, paging, pages: new Limiter(agreed.pages) };
     const onSkipped = (name: string): void =>
       job.emit({ type: 'warning', message: 'Not compared: neither file nor folder.', path: name });
-    for await (const entries of walk(storage, { ...options, onSkipped })) {
+    const onMissing = (name: string): void =>
+      job.fileFailed(name, 0, new TransferError('not-found', 'It does not exist here.'));
+    for await (const entries of walk(storage, { ...options, onSkipped, onMissing })) {
       for (const entry of entries) {
         const other = theirs.get(entry.path);
         theirs.delete(entry.path);

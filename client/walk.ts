@@ -8,6 +8,8 @@ import type { TransferOptions } from './transfer-options.ts';
 export interface WalkOptions extends Pick<TransferOptions, 'selection' | 'filesFrom'> {
   /** Something was left out that the user should know of. */
   readonly onSkipped: (path: string, kind: Entry['kind']) => void;
+  /** A listed path does not exist. */
+  readonly onMissing: (path: string) => void;
 }
 
 /**
@@ -22,12 +24,16 @@ export async function* walk(storage: Storage, options: WalkOptions): AsyncGenera
   }
   const seen = new Set<string>();
   for (const path of options.filesFrom) {
-    for (const parent of parentsOf(path)) {
+    const entry = await statListed(storage, path);
+    if (entry === undefined) {
+      options.onMissing(path);
+      continue;
+    }
+    for (const parent of entry.kind === 'unreadable' ? [] : parentsOf(path)) {
       if (seen.has(parent)) continue;
       seen.add(parent);
-      yield [{ ...(await storage.stat(parent)), path: parent }];
+      yield [(await statListed(storage, parent)) ?? unreadable(parent)];
     }
-    const entry = await statOrUnreadable(storage, path);
     const taken = chosen([entry], options);
     if (taken.length > 0) yield taken;
     if (entry.kind === 'directory') yield* walkFolder(storage, path, options);
@@ -40,11 +46,13 @@ function parentsOf(path: string): string[] {
   return components.map((_, i) => components.slice(0, i + 1).join('/'));
 }
 
-async function statOrUnreadable(storage: Storage, path: string): Promise<Entry> {
+/** Undefined: nothing is there. */
+async function statListed(storage: Storage, path: string): Promise<Entry | undefined> {
   try {
     return { ...(await storage.stat(path)), path };
   } catch (error) {
     if (!(error instanceof FerryError)) throw error;
+    if (error.failure === 'not-found') return undefined;
     return unreadable(path);
   }
 }

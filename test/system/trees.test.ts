@@ -378,6 +378,28 @@ test.serial(
   },
 );
 
+test.serial('a listed path that is not here fails, and the others go on', async (t) => {
+  const scene = await setScene(t);
+  await mkdir(scene.at('tree', 'sub'), { recursive: true });
+  for (const name of ['keep', 'sub/inside', 'unlisted']) {
+    await writeFile(scene.at('tree', name), name);
+  }
+  const missing = ['gone', 'gone/file', 'sub/gone', 'unlisted/below'];
+  const up = await scene.ferry(
+    ['upload', '--files-from', '-', `${scene.at('tree')}/`, scene.url('up')],
+    23,
+    { input: [...missing, 'keep', 'sub/inside'].join('\n') },
+  );
+  t.deepEqual(
+    errorsOf(up),
+    missing.map((name) => [`tree/${name}`, 'not-found']),
+  );
+  for (const event of up.events) {
+    if (event.type === 'error') t.regex(event.message, /does not exist/);
+  }
+  t.deepEqual(await filesBelow(scene.there('up'), ''), ['keep', 'sub/inside']);
+});
+
 // ---- links and special files ---------------------------------------------------------------------
 
 const warnings = ({ events }: { events: readonly FerryEvent[] }): string[] =>
