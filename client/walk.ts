@@ -18,25 +18,41 @@ export interface WalkOptions extends Pick<TransferOptions, 'selection' | 'filesF
  * told of; what cannot be read is given as `unreadable`.
  */
 export async function* walk(storage: Storage, options: WalkOptions): AsyncGenerator<Entry[]> {
-  if (options.filesFrom === undefined) {
-    yield* walkFolder(storage, '', options);
-    return;
-  }
-  const seen = new Set<string>();
-  for (const path of options.filesFrom) {
+  if (options.filesFrom === undefined) yield* walkFolder(storage, '', options);
+  else yield* walkListed(storage, options.filesFrom, options);
+}
+
+/** What the paths of a list name, each entry once though several of them may hold it. */
+async function* walkListed(
+  storage: Storage,
+  paths: readonly string[],
+  options: WalkOptions,
+): AsyncGenerator<Entry[]> {
+  const listed = new Set(paths);
+  const folders = new Set<string>();
+  const isNew = ({ path, kind }: Entry): boolean => {
+    if (kind !== 'directory') return true;
+    const { size } = folders;
+    return folders.add(path).size > size;
+  };
+  for (const path of listed) {
     const entry = await statListed(storage, path);
     if (entry === undefined) {
       options.onMissing(path);
       continue;
     }
     for (const parent of entry.kind === 'unreadable' ? [] : parentsOf(path)) {
-      if (seen.has(parent)) continue;
-      seen.add(parent);
+      if (folders.has(parent)) continue;
+      folders.add(parent);
       yield [(await statListed(storage, parent)) ?? unreadable(parent)];
     }
-    const taken = chosen([entry], options);
+    const taken = chosen([entry], options).filter(isNew);
     if (taken.length > 0) yield taken;
-    if (entry.kind === 'directory') yield* walkFolder(storage, path, options);
+    if (entry.kind !== 'directory') continue;
+    for await (const entries of walkFolder(storage, path, options, listed)) {
+      const others = entries.filter(isNew);
+      if (others.length > 0) yield others;
+    }
   }
 }
 
@@ -57,15 +73,19 @@ async function statListed(storage: Storage, path: string): Promise<Entry | undef
   }
 }
 
+/** What `folder` holds but for paths that are `listed`: these come by themselves. */
 async function* walkFolder(
   storage: Storage,
   folder: string,
   options: WalkOptions,
+  listed: ReadonlySet<string> = new Set(),
 ): AsyncGenerator<Entry[]> {
   const folders: string[] = [];
   try {
     for await (const batch of storage.list(folder, { recursive: false, contentTypes: false })) {
-      const entries = batch.map((entry) => ({ ...entry, path: joinPath(folder, entry.path) }));
+      const entries = batch
+        .map((entry) => ({ ...entry, path: joinPath(folder, entry.path) }))
+        .filter(({ path }) => !listed.has(path));
       const taken = chosen(entries, options);
       for (const { kind, path } of taken) if (kind === 'directory') folders.push(path);
       if (taken.length > 0) yield taken;
@@ -74,7 +94,7 @@ async function* walkFolder(
     if (!(error instanceof FerryError) || folder === '') throw error;
     yield [unreadable(folder)];
   }
-  for (const path of folders) yield* walkFolder(storage, path, options);
+  for (const path of folders) yield* walkFolder(storage, path, options, listed);
 }
 
 function chosen(entries: readonly Entry[], { selection, onSkipped }: WalkOptions): Entry[] {

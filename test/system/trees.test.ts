@@ -400,6 +400,32 @@ test.serial('a listed path that is not here fails, and the others go on', async 
   t.deepEqual(await filesBelow(scene.there('up'), ''), ['keep', 'sub/inside']);
 });
 
+test.serial('listed paths that overlap are sent and counted once, in any order', async (t) => {
+  const scene = await setScene(t);
+  await mkdir(scene.at('tree', 'keep', 'sub', 'deep'), { recursive: true });
+  for (const name of ['keep/c', 'keep/d', 'keep/sub/e', 'keep/sub/deep/f']) {
+    await writeFile(scene.at('tree', name), name);
+  }
+  const all = ['keep/c', 'keep/d', 'keep/sub/deep/f', 'keep/sub/e'];
+  for (const [i, list] of [
+    ['keep', 'keep/c', 'keep/sub/deep', 'keep/sub/e'],
+    ['keep/sub/deep/f', 'keep/sub/e', 'keep/c', 'keep/sub', 'keep'],
+  ].entries()) {
+    const { events, summary } = await scene.ferry(
+      ['upload', '--files-from', '-', `${scene.at('tree')}/`, scene.url(`up-${i}`)],
+      0,
+      { input: list.join('\n') },
+    );
+    t.like(summary, { files: all.length, directories: 4, bytes: all.join('').length });
+    const sent = events.filter((event): event is FileEvent => event.type === 'file');
+    t.deepEqual(
+      sent.map((event) => event.path).sort(),
+      all.map((name) => `tree/${name}`),
+    );
+    t.deepEqual(await filesBelow(scene.there(`up-${i}`), ''), all);
+  }
+});
+
 // ---- links and special files ---------------------------------------------------------------------
 
 const warnings = ({ events }: { events: readonly FerryEvent[] }): string[] =>
