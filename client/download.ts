@@ -22,6 +22,7 @@ import { downloadFile } from './download-file.ts';
 import { FirstFailure } from './first-failure.ts';
 import { checkHeld, entriesHeld } from './held-entries.ts';
 import { Limiter } from './limiter.ts';
+import { ListedParts } from './listed-parts.ts';
 import { Paging } from './paging.ts';
 import { policyOf } from './transfer-options.ts';
 
@@ -87,19 +88,19 @@ export class Download {
   // ---- folders ---------------------------------------------------------------------------------
 
   async #downloadFolder(part: DownloadPart): Promise<void> {
-    const { session } = this.#context;
+    const { session, options } = this.#context;
     const paging = new Paging();
     const folders: Entry[] = [{ ...part.entry, path: '' }];
-    const excluded = new Set<string>();
-    const missing = new Set(this.#context.options.filesFrom);
+    const parts = new ListedParts(options);
+    const missing = new Set(options.filesFrom);
     for await (const batch of list(session, part.path, { recursive: true, contentTypes: false })) {
       for (const { path } of batch) missing.delete(path);
-      const taken = batch.filter((entry) => this.#takesPart(part, entry, excluded));
+      const taken = batch.filter((entry) => parts.includes(entry) && this.#canTake(part, entry));
       for (const entry of taken) {
         this.#count(entry);
         if (entry.kind === 'directory') folders.push(entry);
       }
-      checkHeld(folders.length + excluded.size, this.#mostFolders, 'download its parts');
+      checkHeld(folders.length + parts.held, this.#mostFolders, 'download its parts');
       const files = taken.filter(({ kind }) => kind === 'file');
       const answers = await this.#examine(part, files);
       for (const [i, entry] of files.entries()) {
@@ -126,18 +127,8 @@ export class Download {
     );
   }
 
-  /** Selects as an upload does: what an excluded folder holds is excluded with it. */
-  #takesPart(part: DownloadPart, { path, kind }: Entry, excluded: Set<string>): boolean {
-    const { selection, filesFrom } = this.#context.options;
-    const isDirectory = kind === 'directory';
-    const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')));
-    const listed =
-      filesFrom === undefined ||
-      filesFrom.some((name) => isAtOrBelow(path, name) || (isDirectory && isAtOrBelow(name, path)));
-    if (excluded.has(parent) || !selection.includes(path, isDirectory) || !listed) {
-      if (isDirectory) excluded.add(path);
-      return false;
-    }
+  /** Whether an entry is a file or a folder; tells of everything else. */
+  #canTake(part: DownloadPart, { path, kind }: Entry): boolean {
     const label = joinPath(part.label, path);
     if (kind === 'unreadable') {
       const message = 'The daemon cannot read it, or its name is not UTF-8.';
@@ -146,7 +137,7 @@ export class Download {
       const what = kind === 'link' ? 'symbolic link' : 'special file';
       this.#context.job.emit({ type: 'warning', message: `Skipped a ${what}.`, path: label });
     }
-    return kind === 'file' || isDirectory;
+    return kind === 'file' || kind === 'directory';
   }
 
   #missing(part: DownloadPart, path: string): void {
@@ -264,10 +255,6 @@ export class Download {
       job.fileFailed(label, entry.size, error);
     }
   }
-}
-
-function isAtOrBelow(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(`${folder}/`);
 }
 
 /** A daemon may offer exactly what was asked for. */

@@ -18,6 +18,7 @@ import type { DifferenceEvent } from './events.ts';
 import { FirstFailure } from './first-failure.ts';
 import { checkHeld, entriesHeld } from './held-entries.ts';
 import { Limiter } from './limiter.ts';
+import { ListedParts } from './listed-parts.ts';
 import { Paging } from './paging.ts';
 import { walk } from './walk.ts';
 
@@ -89,10 +90,11 @@ export class Verification {
   async #compareFolders(storage: Storage, remote: string): Promise<void> {
     const { session, options, job } = this.#context;
     const theirs = new Map<string, Entry>();
+    const parts = new ListedParts(options);
     const question = { recursive: true, contentTypes: false };
     for await (const entries of list(session, remote, question)) {
-      for (const entry of entries) theirs.set(entry.path, entry);
-      checkHeld(theirs.size, this.#mostEntries, 'compare its folders by themselves');
+      for (const entry of entries) if (parts.includes(entry)) theirs.set(entry.path, entry);
+      checkHeld(theirs.size + parts.held, this.#mostEntries, 'compare its folders by themselves');
     }
     const { features, limits: agreed } = session.agreed;
     const paging = features.includes(pageDigestsFeature) ? new Paging() : undefined;
@@ -113,10 +115,7 @@ export class Verification {
     await folders.pages.idle();
     await this.#files.idle();
     this.#failure.throwIfAny();
-    for (const { path: name, kind } of theirs.values()) {
-      if (options.selection.includes(name, kind === 'directory'))
-        this.#differ(name, 'missing-here');
-    }
+    for (const name of theirs.keys()) this.#differ(name, 'missing-here');
   }
 
   async #compareEntry(folders: Folders, entry: Entry, other: Entry | undefined): Promise<void> {

@@ -323,6 +323,7 @@ test.serial('rules choose what takes part, both ways', async (t) => {
   await scene.ferry(['download', ...rules, scene.url('all/'), scene.at('down')]);
   t.deepEqual(await filesBelow(scene.at('down'), ''), expected);
   await scene.ferry(['verify', ...rules, tree, scene.url('up')]);
+  await scene.ferry(['verify', ...rules, tree, scene.url('all')]);
 
   // Lists of paths: by lines, and by NULs from stdin.
   await writeFile(scene.at('list'), 'keep.txt\nsub/cache\n');
