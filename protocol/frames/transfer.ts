@@ -24,7 +24,7 @@ export interface Policy {
   readonly modifyWindowNs: number;
 }
 
-/** Node restores times through a double, up to 1.2 µs off: 10 µs is "the same". */
+/** Node restores times through a double, up to 2 µs off: 10 µs is "the same". */
 export const defaultPolicy: Policy = {
   overwrite: 'always',
   checksum: false,
