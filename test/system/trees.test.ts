@@ -180,6 +180,29 @@ test.serial('modes with all their bits, times of files and folders, empty folder
   t.deepEqual(await differences(tree, scene.at('back', 'tree')), []);
 });
 
+test.serial('a time beyond what the protocol can say becomes the latest that it can', async (t) => {
+  const scene = await setScene(t);
+  const tree = scene.at('tree');
+  const files = [`${tree}/small`, `${tree}/large`];
+  await mkdir(tree);
+  await writeFile(`${tree}/small`, 'x');
+  await writeRandomFile(`${tree}/large`, 200_000);
+  await run('touch', ['-d', '2400-01-01', ...files, tree]);
+  for (const [from, to, copy] of [
+    [tree, scene.url(), scene.there('tree')],
+    [scene.url('tree'), scene.at('back'), scene.at('back', 'tree')],
+  ] as const) {
+    const command = from === tree ? 'upload' : 'download';
+    await scene.ferry([command, from, to]);
+    for (const name of ['small', 'large', '']) {
+      const { mtime } = await lstat(path.join(copy, name));
+      t.is(mtime.toISOString().slice(0, 19), '2262-04-11T23:47:16', name);
+    }
+    const again = await scene.ferry([command, from, to]);
+    t.is(again.summary?.bytesReused, 200_001);
+  }
+});
+
 test.serial('a tree of 64 levels; one deeper is reported, and the rest done', async (t) => {
   const scene = await setScene(t);
   const deepest = Array.from({ length: 63 }, (_, i) => `${i}`).join('/');

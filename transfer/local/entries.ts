@@ -17,6 +17,14 @@ function kindOf(mode: number): EntryKind {
   }
 }
 
+const [earliestNs, latestNs] = [-(1n << 63n), (1n << 63n) - 1n];
+
+/** The modification time, or the nearest to it that the protocol can say: the years 1678 to 2262. */
+export function modifiedNs({ mtimeNs }: BigIntStats): bigint {
+  if (mtimeNs < earliestNs) return earliestNs;
+  return mtimeNs > latestNs ? latestNs : mtimeNs;
+}
+
 export function entryOf(path: string, stats: BigIntStats): Entry {
   const mode = Number(stats.mode);
   const kind = kindOf(mode);
@@ -24,7 +32,7 @@ export function entryOf(path: string, stats: BigIntStats): Entry {
     path,
     kind,
     size: kind === 'file' ? Number(stats.size) : 0,
-    mtimeNs: stats.mtimeNs,
+    mtimeNs: modifiedNs(stats),
     mode: mode & modeMask,
     contentType: '',
   };

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { Writer } from '../../protocol/bytes.ts';
 import { modeMask } from '../../protocol/entry.ts';
 import type { ChunkSource } from '../storage.ts';
+import { modifiedNs } from './entries.ts';
 import { storageError } from './errors.ts';
 import { closeFile, type FileIo } from './file-io.ts';
 
@@ -27,7 +28,7 @@ export function openedFile(fd: number, stats: BigIntStats, nowNs: bigint): Opene
   return {
     fd,
     size: Number(stats.size),
-    mtimeNs: stats.mtimeNs,
+    mtimeNs: modifiedNs(stats),
     ctimeNs: stats.ctimeNs,
     mode: Number(stats.mode) & modeMask,
     links: Number(stats.nlink),
@@ -100,7 +101,7 @@ export class FileSource implements ChunkSource {
   async unchanged(): Promise<boolean> {
     const { fd, size, mtimeNs, ctimeNs, links } = this.#opened;
     const now = await statFile(fd, { bigint: true });
-    if (Number(now.size) !== size || now.mtimeNs !== mtimeNs) return false;
+    if (Number(now.size) !== size || modifiedNs(now) !== mtimeNs) return false;
     // Removing or replacing the name moves ctime too, but not a byte of what is open here.
     return now.ctimeNs === ctimeNs || Number(now.nlink) !== links;
   }
