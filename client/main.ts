@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream';
 import { FerryError } from '../protocol/errors.ts';
 import { hasherReady } from '../protocol/hasher.ts';
-import { type Output, standardInput, standardOutput } from '../transfer/local/standard-streams.ts';
+import { standardInput, standardOutput } from '../transfer/local/standard-streams.ts';
 import { createProgram, run } from './cli.ts';
 import { falseFlags } from './commands/options.ts';
 import type { Shell } from './commands/shell.ts';
@@ -22,7 +22,7 @@ let stop: ((failure: 'interrupted' | 'terminated') => void) | undefined;
 
 const stdout = outputOrExit();
 
-function outputOrExit(): Output {
+function outputOrExit(): Writable {
   try {
     return standardOutput(() => process.stdout);
   } catch (error) {

@@ -25,7 +25,7 @@ export function dialSecure(
   { input, receives }: Dialed,
 ): TLSSocket {
   const options = {
-    // Also what a certificate must be for; of itself Node looks there at the name of a socket of its own.
+    // Node compares the certificate with it, where the stream below is ours, too.
     host,
     port,
     ALPNProtocols: [alpnName],

@@ -102,7 +102,7 @@ export class InputBuffer {
     this.#gatheredBytes += count;
     const { recordBytes } = transferLimits;
     const leftBytes = block.bytes.length - block.end;
-    // What still comes while we wait uses up what is left: it need not lie before its frame's end.
+    // What still comes while we wait uses up what is left, rather than a block that its frame would fit.
     if (leftBytes < (this.#paused ? 1 : recordBytes)) {
       return this.#takeIn(this.#gatheredBytes >= busyRecords * recordBytes);
     }

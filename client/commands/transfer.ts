@@ -58,9 +58,7 @@ export function jobParts(
 
 /** Absolute, with its slash at the end, which decides what is meant. */
 function resolved(shell: Shell, text: string): string {
-  // The current folder may be gone.
-  const from = path.isAbsolute(text) ? text : shell.folder;
-  return path.resolve(from, text) + (/[/\\]$/.test(text) ? path.sep : '');
+  return path.resolve(shell.folder, text) + (/[/\\]$/.test(text) ? path.sep : '');
 }
 
 /** Options that make no sense beside `-`, by what they were parsed to. */
