@@ -101,8 +101,11 @@ export class Verification {
     const folders = { storage, remote, paging, pages: new Limiter(agreed.pages) };
     const onSkipped = (name: string): void =>
       job.emit({ type: 'warning', message: 'Not compared: neither file nor folder.', path: name });
-    const onMissing = (name: string): void =>
-      job.fileFailed(name, 0, new TransferError('not-found', 'It does not exist here.'));
+    const onMissing = (name: string): void => {
+      // What the daemon has is a difference.
+      if (theirs.has(name)) return;
+      job.fileFailed(name, 0, new TransferError('not-found', 'It exists neither here nor there.'));
+    };
     for await (const entries of walk(storage, { ...options, onSkipped, onMissing })) {
       for (const entry of entries) {
         const other = theirs.get(entry.path);

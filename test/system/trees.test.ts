@@ -17,6 +17,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import type { FerryEvent, FileEvent, WarningEvent } from '../../client/events.ts';
+import { connect, defaultTransferOptions, parseRemote } from '../../client/index.ts';
+import { testConnect } from '../helpers/token.ts';
 import { type FerryResult, runFerry } from './helpers/ferry.ts';
 import { differences, writeRandomFile } from './helpers/files.ts';
 import { Proxy } from './helpers/proxy.ts';
@@ -431,6 +433,30 @@ test.serial('a listed path that is not here fails, and the others go on', async 
   }
   t.deepEqual(await filesBelow(scene.there('up'), ''), ['keep', 'sub/inside']);
 });
+
+test.serial(
+  'a comparison of listed paths: missing here, missing there, missing at all',
+  async (t) => {
+    const scene = await setScene(t);
+    const [mine, theirs] = [scene.at('tree'), scene.there('tree')];
+    await mkdir(mine);
+    await mkdir(theirs);
+    for (const name of ['keep', 'mine', 'unlisted']) await writeFile(path.join(mine, name), 'x');
+    for (const name of ['keep', 'theirs', 'other']) await writeFile(path.join(theirs, name), 'x');
+    const ferry = await connect(parseRemote(scene.daemon.url()), testConnect);
+    const filesFrom = ['keep', 'mine', 'theirs', 'gone'];
+    const told: string[] = [];
+    for await (const event of ferry.verify(mine, 'tree', {
+      ...defaultTransferOptions,
+      filesFrom,
+    })) {
+      if (event.type === 'difference') told.push(`${event.path} ${event.reason}`);
+      if (event.type === 'error' && event.path !== undefined) told.push(`${event.path} fails`);
+    }
+    await ferry.close();
+    t.deepEqual(told.sort(), ['gone fails', 'mine missing-there', 'theirs missing-here']);
+  },
+);
 
 test.serial('listed paths that overlap are sent and counted once, in any order', async (t) => {
   const scene = await setScene(t);
