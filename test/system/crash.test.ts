@@ -20,7 +20,9 @@ import { quickFolder } from './helpers/wait.ts';
 
 /** Whatever changes the disk. Small contents go by write, which sockets use, too: what follows it stands for it. */
 const calls =
-  'pwrite64 pwritev fsync fdatasync rename link unlink mkdir ftruncate fchmod utimensat'.split(' ');
+  'pwrite64 pwritev fsync fdatasync rename renameat link unlink mkdir ftruncate fchmod utimensat'.split(
+    ' ',
+  );
 const oldContent = randomBytes('old', 100_000);
 const files = { 'new/one': 300, 'new/two': 5000, large: 3 * 65_536 + 99 } as const;
 

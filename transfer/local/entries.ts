@@ -1,6 +1,7 @@
 /** What the file system says of a file, as an `Entry`, and the way back. */
-import { type BigIntStats, constants, futimesSync } from 'node:fs';
+import { constants, futimesSync } from 'node:fs';
 import { type Entry, type EntryKind, modeMask } from '../../protocol/entry.ts';
+import { libc, type Status } from './libc.ts';
 
 const { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } = constants;
 
@@ -20,12 +21,12 @@ function kindOf(mode: number): EntryKind {
 const [earliestNs, latestNs] = [-(1n << 63n), (1n << 63n) - 1n];
 
 /** The modification time, or the nearest to it that the protocol can say: the years 1678 to 2262. */
-export function modifiedNs({ mtimeNs }: BigIntStats): bigint {
+export function modifiedNs({ mtimeNs }: Pick<Status, 'mtimeNs'>): bigint {
   if (mtimeNs < earliestNs) return earliestNs;
   return mtimeNs > latestNs ? latestNs : mtimeNs;
 }
 
-export function entryOf(path: string, stats: BigIntStats): Entry {
+export function entryOf(path: string, stats: Status): Entry {
   const mode = Number(stats.mode);
   const kind = kindOf(mode);
   return {
@@ -38,8 +39,9 @@ export function entryOf(path: string, stats: BigIntStats): Entry {
   };
 }
 
-/** Sets the modification time, up to 2 µs off because Node takes a double. */
+/** Sets the modification time; where only Node is asked up to 2 µs off, because it takes a double. */
 export function setModified(fd: number, mtimeNs: bigint): void {
+  if (libc()?.setModified(fd, mtimeNs) === true) return;
   // As text, since Node takes a negative number for "now", and a date has no microseconds.
   futimesSync(fd, Date.now() / 1e3, String(Number(mtimeNs) / 1e9));
 }

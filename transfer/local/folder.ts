@@ -21,12 +21,14 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  renameSync,
   statSync,
 } from 'node:fs';
 import { TransferError } from '../../protocol/errors.ts';
 import { limits } from '../../protocol/limits.ts';
 import { componentFault, joinPath, parentAndName, splitPath } from '../../protocol/paths.ts';
 import { about, isErrno, storageError, subject } from './errors.ts';
+import { libc, type Status } from './libc.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 const descriptorsHaveNames = existsSync('/proc/self/fd');
@@ -45,6 +47,27 @@ export class Directory {
   /** A path for system calls on `name` in this folder. */
   at(name: string): string {
     return `${this.base}/${name}`;
+  }
+
+  /** What `name` is here, links not followed; undefined when it is not there. Throws errno errors. */
+  lstat(name: string): Status | undefined {
+    return (
+      libc()?.statusAt(this.fd, name) ??
+      lstatSync(this.at(name), { bigint: true, throwIfNoEntry: false })
+    );
+  }
+
+  /** Opens `name`; throws errno errors. */
+  open(name: string, flags: number, mode = 0o666): number {
+    const fd = libc()?.openAt(this.fd, name, flags, mode) ?? -1;
+    return fd < 0 ? openSync(this.at(name), flags, mode) : fd;
+  }
+
+  /** Gives `name` the name `toName` in `to`; throws errno errors. */
+  rename(name: string, to: Directory, toName: string): void {
+    if (libc()?.renameAt(this.fd, name, to.fd, toName) !== true) {
+      renameSync(this.at(name), to.at(toName));
+    }
   }
 
   /** The same for a name as read from the disk, which may not be UTF-8. */
@@ -72,13 +95,14 @@ export function openDirectoryAt(
   device: number | undefined,
   follow = false,
 ): Directory {
-  const path = typeof name === 'string' ? parent.at(name) : parent.atBytes(name);
-  const fd = openSync(path, O_RDONLY | O_DIRECTORY | (follow ? 0 : O_NOFOLLOW));
+  const flags = O_RDONLY | O_DIRECTORY | (follow ? 0 : O_NOFOLLOW);
+  const isText = typeof name === 'string';
+  const fd = isText ? parent.open(name, flags) : openSync(parent.atBytes(name), flags);
   closedOnError(fd, () => {
     if (device !== undefined && fstatSync(fd).dev !== device) throw crossing();
   });
   // The path only matters without /proc, where names that are not UTF-8 are not to be had.
-  return new Directory(fd, path.toString());
+  return new Directory(fd, parent.at(name.toString()));
 }
 
 /** Runs `step`; what it throws closes the descriptor, which nobody else has yet. */
@@ -144,10 +168,11 @@ export class Folder {
    * What `name` is in `directory`, the folder opened last; undefined when it is not there. A link that
    * is followed is what it leads to, unless that is nothing, or a folder that it lies in itself.
    */
-  look(directory: Directory, name: string): BigIntStats | undefined {
+  look(directory: Directory, name: string): Status | undefined {
+    if (!this.#followsLinks) return directory.lstat(name);
     const at = directory.at(name);
     const own = lstatSync(at, { bigint: true, throwIfNoEntry: false });
-    if (!this.#followsLinks || own?.isSymbolicLink() !== true) return own;
+    if (own?.isSymbolicLink() !== true) return own;
     const target = statOrNothing(at);
     if (target === undefined) return own;
     return target.isDirectory() && this.#holds(target) ? own : target;
@@ -226,7 +251,7 @@ export class Folder {
     const { parent, name } = parentAndName(path);
     if (!this.#hasFolder(parent, options)) return false;
     const directory = this.directory(parent, options);
-    if (about(path, () => isThere(directory.at(name)))) return true;
+    if (about(path, () => isThere(directory, name))) return true;
     this.#missing = path;
     return false;
   }
@@ -269,7 +294,7 @@ export class Folder {
     options: OpenOptions,
   ): Directory {
     const path = [...above, name].join('/');
-    if (options.made !== undefined && !about(path, () => isThere(parent.at(name)))) {
+    if (options.made !== undefined && !about(path, () => isThere(parent, name))) {
       about(path, () => makeDirectory(parent.at(name)));
       this.#missing = undefined;
       options.made(above.join('/'));
@@ -300,8 +325,8 @@ function statOrNothing(at: string): BigIntStats | undefined {
 }
 
 /** Whether the name is taken. To fail at opening it takes many times as long, for the error and its stack. */
-function isThere(at: string): boolean {
-  return lstatSync(at, { throwIfNoEntry: false }) !== undefined;
+function isThere(directory: Directory, name: string): boolean {
+  return directory.lstat(name) !== undefined;
 }
 
 /** Makes a folder where none may have appeared in the meantime. */

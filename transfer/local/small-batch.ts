@@ -1,13 +1,5 @@
 /** A page of small files and folders on its way into a folder: all files are written, then synced, then named. */
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  ftruncateSync,
-  openSync,
-  renameSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fchmodSync, ftruncateSync, writeSync } from 'node:fs';
 import { type Entry, modeMask, storedFolderMode } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import { joinPath, shown } from '../../protocol/paths.ts';
@@ -28,6 +20,8 @@ interface Staged {
   readonly index: number;
   /** Path of the staged content for system calls. */
   readonly at: string;
+  readonly directory: Directory;
+  readonly name: string;
   /** Open only while it waits for its sync. */
   readonly fd: number | undefined;
 }
@@ -42,6 +36,7 @@ export class SmallBatch {
   /** What went wrong with each entry, undefined where nothing did. */
   readonly failures: (PackedError | undefined)[];
   #staged: Staged[] = [];
+  readonly #placesOnClose: boolean;
   readonly #changed: SyncList;
   /** Looked up once a batch, and not at all for one of folders. */
   #stagingDirectory: Directory | undefined;
@@ -60,6 +55,8 @@ export class SmallBatch {
     this.#base = base;
     this.#entries = entries;
     this.failures = entries.map(() => undefined);
+    const files = entries.filter(({ kind }) => kind === 'file').length;
+    this.#placesOnClose = lane?.placesOnClose(files) ?? false;
     this.#changed = new SyncList(folder, lane !== undefined);
   }
 
@@ -120,14 +117,14 @@ export class SmallBatch {
   }
 
   #stage(index: number, entry: Entry, bytes: Uint8Array): Staged {
-    const { at, fd } = this.#open();
+    const { directory, name, at, fd } = this.#open();
     let synced = this.#lane === undefined ? undefined : fd;
     try {
-      if (this.#lane?.placesOnClose) {
+      if (this.#placesOnClose) {
         ftruncateSync(fd);
         // Open before the other is closed: what the disk fails at is told to those that have the file
         // open. And before its mode may forbid it.
-        synced = openSync(at, O_RDONLY | O_NOFOLLOW);
+        synced = directory.open(name, O_RDONLY | O_NOFOLLOW);
       }
       let done = 0;
       while (done < bytes.byteLength) done += writeSync(fd, bytes, done);
@@ -141,16 +138,18 @@ export class SmallBatch {
     }
     // A page of open files is slower to write than files that are closed at once.
     if (synced !== fd) closeSync(fd);
-    return { index, at, fd: synced };
+    return { index, directory, name, at, fd: synced };
   }
 
   /** Opens a new file in staging. */
-  #open(): { at: string; fd: number } {
+  #open(): { directory: Directory; name: string; at: string; fd: number } {
     for (let tries = 1; ; tries += 1) {
       this.#stagingDirectory ??= this.#staging.directory();
-      const at = this.#stagingDirectory.at(this.#staging.smallName());
+      const directory = this.#stagingDirectory;
+      const name = this.#staging.smallName();
+      const at = directory.at(name);
       try {
-        return { at, fd: openSync(at, createFlags, ownerOnly) };
+        return { directory, name, at, fd: directory.open(name, createFlags, ownerOnly) };
       } catch (error) {
         // Another process tidied the folder away while nothing was in it.
         if (!isErrno(error, 'ENOENT') || tries >= makeTries) throw error;
@@ -159,10 +158,10 @@ export class SmallBatch {
     }
   }
 
-  #name({ index, at }: Staged): void {
+  #name({ index, directory, name }: Staged): void {
     const path = joinPath(this.#base, (this.#entries[index] as Entry).path);
     const place = this.#folder.place(path, { made: this.#changed.add, blocked: 'wrong-kind' });
-    renameSync(at, place.at);
+    directory.rename(name, place.directory, place.name);
     this.#changed.add(place.parentPath);
   }
 

@@ -2,7 +2,7 @@
  * Pages of small files, read and compared in one call each. Contents travel as one array, end to end
  * in the order of their entries, so that a page crosses threads as one buffer. Synchronous.
  */
-import { closeSync, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import type { Entry } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import type { Answer } from '../../protocol/frames/pages.ts';
@@ -14,6 +14,7 @@ import { decide } from '../sameness.ts';
 import { entryOf } from './entries.ts';
 import { type PackedError, packError, storageError } from './errors.ts';
 import type { Folder } from './folder.ts';
+import { libc, type Status } from './libc.ts';
 import { touch } from './regular-files.ts';
 
 /** How many bytes of a page's content belong to `entry`. */
@@ -45,9 +46,10 @@ export function readSmall(
 
 /** Gives the entry of a file, and adds what is in it to `contents`. */
 function readOne(folder: Folder, path: string, shownPath: string, contents: Contents): Entry {
-  const fd = openSync(folder.place(path).at, folder.readFlags);
+  const { directory, name } = folder.place(path);
+  const fd = directory.open(name, folder.readFlags);
   try {
-    const stats = fstatSync(fd, { bigint: true });
+    const stats = statusOf(fd);
     const entry = entryOf(shownPath, stats);
     if (entry.kind === 'other') {
       throw new TransferError('wrong-kind', `${shown(path)} is not a regular file.`);
@@ -56,7 +58,7 @@ function readOne(folder: Folder, path: string, shownPath: string, contents: Cont
     if (length === 0) return entry;
     if (!contents.hasRoom(length)) throw noRoomInPage(shownPath);
     const isWhole = contents.read(fd, length);
-    const after = fstatSync(fd, { bigint: true });
+    const after = statusOf(fd);
     if (!isWhole || after.size !== stats.size || after.mtimeNs !== stats.mtimeNs) {
       throw new TransferError('source-changed', `${shown(path)} changed while it was read.`);
     }
@@ -65,6 +67,10 @@ function readOne(folder: Folder, path: string, shownPath: string, contents: Cont
   } finally {
     closeSync(fd);
   }
+}
+
+function statusOf(fd: number): Status {
+  return libc()?.status(fd) ?? fstatSync(fd, { bigint: true });
 }
 
 /** The contents of a page as they are read, end to end. */
@@ -126,7 +132,7 @@ function examineOne(
     return decide(entryOf('', fstatSync(folder.root.fd, { bigint: true })), entry, policy);
   }
   const place = folder.find(path, { blocked: 'wrong-kind' });
-  const stats = place && lstatSync(place.at, { bigint: true, throwIfNoEntry: false });
+  const stats = place?.directory.lstat(place.name);
   const existing = stats === undefined ? undefined : entryOf('', stats);
   const answer = decide(existing, entry, policy);
   if (answer === 'unchanged' && existing?.mode !== entry.mode)

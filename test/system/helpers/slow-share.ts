@@ -8,12 +8,14 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { isMainThread, workerData } from 'node:worker_threads';
+import { useLibc } from '../../../transfer/local/libc.ts';
 
 const waitMs = 500;
 
 type Call = (...args: unknown[]) => unknown;
 
 function slowDown(): void {
+  useLibc(undefined);
   const calls = fs as unknown as Record<string, Call>;
   const never = new Int32Array(new SharedArrayBuffer(4));
   for (const name of ['openSync', 'fsyncSync', 'fdatasyncSync']) {

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import test, { type ExecutionContext } from 'ava';
 import { checksum } from '../../../protocol/checksum.ts';
 import { openLocalStorage } from '../../../transfer/local/local-storage.ts';
-import type { Storage } from '../../../transfer/storage.ts';
+import type { SmallFile, Storage } from '../../../transfer/storage.ts';
 import { randomOf, seed } from '../../system/helpers/seed.ts';
 import { quickFolder } from '../../system/helpers/wait.ts';
 import { join, TestDaemon } from '../helpers/ends.ts';
@@ -30,6 +30,8 @@ type Look = (path: string) => Content;
 interface History {
   /** Where it is recorded: file systems are not all synced in the same way. */
   readonly place?: string;
+  /** Of so many moments one is looked at. */
+  readonly every?: number;
   /** Before it begins, all of it on the disk. */
   readonly prepare?: (root: string) => Promise<void>;
   /** What is recorded; calls `told` for each thing that is acknowledged. */
@@ -130,7 +132,7 @@ async function explore(
   const recording = await record(history, durability);
   const problems: string[] = [];
   let states = 0;
-  for (const state of crashStates(recording, randomOf(name), drawnStates)) {
+  for (const state of crashStates(recording, randomOf(name), drawnStates, history.every)) {
     states += 1;
     const problem = await examine(history, state);
     if (problem !== undefined) problems.push(`${problem}: ${state.about}`);
@@ -214,33 +216,49 @@ const pageFiles = [
   smallFile('new/deep/empty', ''),
 ];
 
-const page: History = {
-  prepare: (root) => writeFile(`${root}/two`, oldContent),
-  async run(storage, told) {
-    const failures = await storage.putSmall('', pageFiles);
-    if (failures.every((failure) => failure === undefined)) told('results');
-  },
-  wrong(look, told) {
-    const isTold = told.has('results');
-    return (
-      shows(look, 'new/one', newContent, ...(isTold ? [] : [undefined])) ??
-      shows(look, 'two', newContent, ...(isTold ? [] : [oldContent])) ??
-      shows(look, 'new/deep/empty', Buffer.alloc(0), ...(isTold ? [] : [undefined]))
-    );
-  },
-  async again(daemon) {
-    const { client } = join(daemon);
-    try {
-      await uploadPage(client, pageFiles);
-    } finally {
-      client.close();
-    }
-  },
-  wrongAtLast: (look) =>
-    shows(look, 'new/one', newContent) ??
-    shows(look, 'two', newContent) ??
-    shows(look, 'new/deep/empty', Buffer.alloc(0)),
-};
+/** A page of these and `others`, of which each is there or not. */
+function pageOf(others: readonly SmallFile[]): History {
+  const files = [...pageFiles, ...others];
+  return {
+    prepare: (root) => writeFile(`${root}/two`, oldContent),
+    async run(storage, told) {
+      const failures = await storage.putSmall('', files);
+      if (failures.every((failure) => failure === undefined)) told('results');
+    },
+    wrong(look, told) {
+      const isTold = told.has('results');
+      const absent = isTold ? [] : [undefined];
+      return (
+        shows(look, 'new/one', newContent, ...absent) ??
+        shows(look, 'two', newContent, ...(isTold ? [] : [oldContent])) ??
+        shows(look, 'new/deep/empty', Buffer.alloc(0), ...absent) ??
+        firstOf(others, ({ entry, content }) =>
+          shows(look, entry.path, Buffer.from(content), ...absent),
+        )
+      );
+    },
+    async again(daemon) {
+      const { client } = join(daemon);
+      try {
+        await uploadPage(client, files);
+      } finally {
+        client.close();
+      }
+    },
+    wrongAtLast: (look) =>
+      shows(look, 'new/one', newContent) ??
+      shows(look, 'two', newContent) ??
+      shows(look, 'new/deep/empty', Buffer.alloc(0)) ??
+      firstOf(others, ({ entry, content }) => shows(look, entry.path, Buffer.from(content))),
+  };
+}
+
+function firstOf<T>(all: readonly T[], of: (one: T) => string | undefined): string | undefined {
+  return all.map(of).find((one) => one !== undefined);
+}
+
+/** So many that their whole file system is synced. */
+const manyFiles = Array.from({ length: 32 }, (_, i) => smallFile(`many/${i}`, contentOf(50, i)));
 
 /** A thing at `from` moves to another folder: it is never nowhere, and may be moved again. */
 function moveOf(
@@ -314,8 +332,9 @@ const histories: Readonly<Record<string, History>> = {
   'an upload to a new name': uploadOf('file', undefined),
   'an upload that replaces': uploadOf('file', oldContent),
   'a resumed upload': resumed,
-  'a page of small files': page,
-  'a page of small files on a disk': { ...page, place: tmpdir() },
+  'a page of small files': pageOf([]),
+  'a page of small files on a disk': { ...pageOf([]), place: tmpdir() },
+  'a page of many small files on a disk': { ...pageOf(manyFiles), place: tmpdir(), every: 8 },
   'the move of a file': moveFile,
   'the move of a folder': moveFolder,
   'mkdir and remove': folders,

@@ -33,14 +33,18 @@ const isChange = (step: Step): step is Change => step.type !== 'sync' && step.ty
 /** Subsets of more changes than this are drawn, not counted out. */
 const allSubsetsOf = 8;
 
-/** All states, or as many as `most` for each moment, the latest first; equal ones are given once. */
+/**
+ * All states, or as many as `most` for each moment, the latest first, or one of `every` so many; equal
+ * ones are given once.
+ */
 export function* crashStates(
   { steps, beginning }: Recording,
   random: () => number,
   most: number,
+  every = 1,
 ): Generator<CrashState> {
   const seen = new Set<string>();
-  for (let moment = steps.length; moment >= 0; moment -= 1) {
+  for (let moment = steps.length; moment >= 0; moment -= every) {
     const past = steps.slice(0, moment);
     const told = new Set(past.flatMap((step) => (step.type === 'told' ? [step.what] : [])));
     const pending = pendingOf(past);

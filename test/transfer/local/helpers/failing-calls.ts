@@ -7,6 +7,10 @@
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+import { useLibc } from '../../../../transfer/local/libc.ts';
+
+// What the C library fails at, Node is asked again: only its failures are failures.
+useLibc(undefined);
 
 type Call = (...args: unknown[]) => unknown;
 const calls = fs as unknown as Record<string, Call>;

@@ -2,12 +2,13 @@
  * Records what the storage does to a folder: every change of content and of names, and every sync, in
  * the order in which they took effect.
  *
- * It stands in front of `node:fs` itself, so the storage runs as it is. It must be loaded before
+ * It stands in front of `node:fs` itself and of the C library, so the storage runs as it is. It must be loaded before
  * anything of the storage, and records the calls of one thread: storages with the `inline` executor.
  * Locks are sockets, made by `node:fs/promises`, and mean nothing after a crash: they are left out.
  */
 import fs, { type BigIntStats } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+import { type Libc, loadLibc, useLibc } from '../../../../transfer/local/libc.ts';
 
 /** A file or folder, by the order of its appearance; the root is 0. */
 export type Inode = number;
@@ -175,6 +176,10 @@ export class Recording {
     const inode = this.#byDescriptor.get(descriptor);
     if (inode !== undefined) this.steps.push({ type: 'sync', inode, upTo });
   }
+
+  syncedAll(upTo: number): void {
+    for (const inode of this.#inodes.values()) this.steps.push({ type: 'sync', inode, upTo });
+  }
 }
 
 /** Puts `around` in the place of `fs[name]`; what hangs on the function, as promisify's marks, stays. */
@@ -207,13 +212,16 @@ function wrapSync(name: string, after: (args: unknown[], result: unknown) => voi
   });
 }
 
-wrap('openSync', (original, args) => {
-  const [path, flags] = args as [string, number];
+function opening(path: string, flags: number, open: () => number): number {
   const mayCreate = (flags & fs.constants.O_CREAT) !== 0;
   const isNew = mayCreate && fs.lstatSync(path, { throwIfNoEntry: false }) === undefined;
-  const descriptor = original.apply(fs, args) as number;
-  current?.opened(path, descriptor, isNew);
+  const descriptor = open();
+  if (descriptor >= 0) current?.opened(path, descriptor, isNew);
   return descriptor;
+}
+wrap('openSync', (original, args) => {
+  const [path, flags] = args as [string, number];
+  return opening(path, flags, () => original.apply(fs, args) as number);
 });
 wrapSync('mkdirSync', ([path]) => current?.named(path));
 wrapSync('linkSync', ([, path]) => current?.named(path));
@@ -249,3 +257,27 @@ for (const name of unknownCalls.split(' ')) {
   });
 }
 syncBuiltinESMExports();
+
+/** The calls of the C library, recorded, too. */
+function recorded(libc: Libc): Libc {
+  const pathOf = (fd: number, name: string): string => `/proc/self/fd/${fd}/${name}`;
+  return {
+    ...libc,
+    openAt: (fd, name, flags, mode) =>
+      opening(pathOf(fd, name), flags, () => libc.openAt(fd, name, flags, mode)),
+    renameAt(fd, name, toFd, toName) {
+      const isRenamed = libc.renameAt(fd, name, toFd, toName);
+      if (isRenamed) current?.renamed(pathOf(fd, name), pathOf(toFd, toName));
+      return isRenamed;
+    },
+    async syncFileSystem(fd) {
+      const recording = current;
+      const upTo = recording?.steps.length ?? 0;
+      const isSynced = await libc.syncFileSystem(fd);
+      if (isSynced && recording === current) recording?.syncedAll(upTo);
+      return isSynced;
+    },
+  };
+}
+const loaded = loadLibc();
+useLibc(loaded && recorded(loaded));

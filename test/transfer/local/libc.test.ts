@@ -1,0 +1,204 @@
+/** What the C library is asked, and what Node is asked in its place, have the same results. */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { arch } from 'node:os';
+import test, { type ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import { setModified } from '../../../transfer/local/entries.ts';
+import { Directory } from '../../../transfer/local/folder.ts';
+import { type Libc, libc, loadLibc, useLibc } from '../../../transfer/local/libc.ts';
+import { isLinux } from '../../system/helpers/scene.ts';
+import { seed } from '../../system/helpers/seed.ts';
+import { quickFolder } from '../../system/helpers/wait.ts';
+
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } =
+  constants;
+const isSupported = isLinux && (arch() === 'x64' || arch() === 'arm64');
+const testWithLibc = isSupported ? test.serial : test.serial.skip;
+
+/** As a program finds it that has just begun. */
+let callsBefore = 0;
+while (libc() === undefined && callsBefore < 1000) callsBefore += 1;
+
+const native = loadLibc();
+const failing: Libc = {
+  statusAt: () => undefined,
+  status: () => undefined,
+  openAt: () => -1,
+  renameAt: () => false,
+  setModified: () => false,
+  syncFileSystem: async () => false,
+};
+const ways = {
+  'the C library': native,
+  Node: undefined,
+  'Node, after the C library failed': failing,
+};
+const names = [
+  'file',
+  'ünï 日本 🚢',
+  ' ',
+  '%s\n',
+  'a'.repeat(255),
+  'folder',
+  'link',
+  'lost',
+  'pipe',
+  'huge',
+  'old',
+  'missing',
+  'file/',
+  'file/x',
+  'b'.repeat(256),
+  '',
+];
+
+function newDirectory(t: ExecutionContext): Directory {
+  const path = mkdtempSync(`${quickFolder}/chunkferry-`);
+  const directory = new Directory(openSync(path, O_RDONLY | O_DIRECTORY), path);
+  t.teardown(() => {
+    closeSync(directory.fd);
+    rmSync(path, { recursive: true });
+    useLibc(native);
+  });
+  return directory;
+}
+
+function fill(directory: Directory): void {
+  for (const name of names.slice(0, 5)) writeFileSync(directory.at(name), name, { mode: 0o640 });
+  mkdirSync(directory.at('folder'), { mode: 0o711 });
+  symlinkSync('file', directory.at('link'));
+  symlinkSync('nowhere', directory.at('lost'));
+  writeFileSync(directory.at('huge'), '');
+  truncateSync(directory.at('huge'), 5 * 2 ** 40 + 3);
+  writeFileSync(directory.at('old'), '');
+  utimesSync(directory.at('old'), 0, -86_400.25);
+}
+
+/** What `run` gives or throws, by each of the ways. */
+function byEach(run: () => unknown): unknown[] {
+  return Object.values(ways).map((calls) => {
+    useLibc(calls);
+    try {
+      return run();
+    } catch (error) {
+      const { code, syscall } = error as NodeJS.ErrnoException;
+      return { code, syscall };
+    }
+  });
+}
+
+function alike(t: ExecutionContext, results: readonly unknown[], what: string): void {
+  for (const result of results)
+    t.deepEqual(result, results[0], `${what} (FERRY_TEST_SEED=${seed})`);
+}
+
+testWithLibc('the C library is there, for who calls it often', (t) => {
+  t.not(native, undefined);
+  t.true(callsBefore > 100 && callsBefore < 1000, String(callsBefore));
+});
+
+testWithLibc('a name is seen alike by each way', (t) => {
+  const directory = newDirectory(t);
+  fill(directory);
+  for (const name of names) {
+    const seen = byEach(() => {
+      const status = directory.lstat(name);
+      return status && [BigInt(status.mode), BigInt(status.size), status.mtimeNs];
+    });
+    alike(t, seen, JSON.stringify(name));
+  }
+  t.is(directory.lstat('huge')?.size.toString(), String(5 * 2 ** 40 + 3));
+});
+
+testWithLibc('times are alike by each way, and exact by the C library', (t) => {
+  const directory = newDirectory(t);
+  const fd = directory.open('file', O_RDWR | O_CREAT);
+  t.teardown(() => closeSync(fd));
+  const tolerance = 2_000n;
+  // What the file system holds: 1901 to 2446 on ext4, more in memory.
+  const bound = 2n ** 62n;
+  fc.assert(
+    fc.property(fc.bigInt({ min: -bound, max: bound }), (mtimeNs) => {
+      useLibc(native);
+      setModified(fd, mtimeNs);
+      const stats = fstatSync(fd, { bigint: true });
+      t.is(stats.mtimeNs, mtimeNs);
+      t.true(Math.abs(Number(stats.atimeMs) - Date.now()) < 60_000);
+      t.is(native?.status(fd)?.mtimeNs, mtimeNs);
+      for (const calls of [undefined, failing]) {
+        useLibc(calls);
+        setModified(fd, mtimeNs);
+        const off = fstatSync(fd, { bigint: true }).mtimeNs - mtimeNs;
+        t.true(off < tolerance && -off < tolerance, String(mtimeNs));
+      }
+    }),
+    { seed },
+  );
+});
+
+testWithLibc('files are opened alike by each way, and closed for other programs', (t) => {
+  const directory = newDirectory(t);
+  fill(directory);
+  const flags = [
+    O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+    O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+    O_RDONLY,
+  ];
+  for (const name of names) {
+    for (const flag of flags) {
+      const opened = byEach(() => {
+        const isNew = directory.lstat(name) === undefined;
+        const fd = directory.open(name, flag, 0o604);
+        try {
+          const { mode, size } = fstatSync(fd);
+          const ofDescriptor = readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
+          return [
+            readlinkSync(`/proc/self/fd/${fd}`),
+            mode,
+            size,
+            /flags:\s*(\d+)/.exec(ofDescriptor)?.[1],
+          ];
+        } finally {
+          closeSync(fd);
+          if (isNew) rmSync(directory.at(name));
+        }
+      });
+      alike(t, opened, `${JSON.stringify(name)} with ${flag.toString(8)}`);
+    }
+  }
+});
+
+testWithLibc('names are given alike by each way', (t) => {
+  const directory = newDirectory(t);
+  for (const name of names) {
+    for (const toName of ['new', 'folder', 'other/file', 'link', 'no/folder', name]) {
+      const given = byEach(() => {
+        for (const old of readdirSync(directory.base)) {
+          rmSync(directory.at(old), { recursive: true });
+        }
+        fill(directory);
+        mkdirSync(directory.at('other'));
+        directory.rename(name, directory, toName);
+        return lstatSync(directory.at(toName)).mode;
+      });
+      alike(t, given, `${JSON.stringify(name)} to ${toName}`);
+    }
+  }
+});
