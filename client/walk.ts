@@ -46,8 +46,7 @@ async function* walkListed(
       folders.add(parent);
       yield [(await statListed(storage, parent)) ?? unreadable(parent)];
     }
-    const taken = chosen([entry], options).filter(isNew);
-    if (taken.length > 0) yield taken;
+    if (isChosen(entry, options) && isNew(entry)) yield [entry];
     if (entry.kind !== 'directory') continue;
     for await (const entries of walkFolder(storage, path, options, listed)) {
       const others = entries.filter(isNew);
@@ -83,11 +82,13 @@ async function* walkFolder(
   const folders: string[] = [];
   try {
     for await (const batch of storage.list(folder, { recursive: false, contentTypes: false })) {
-      const entries = batch
-        .map((entry) => ({ ...entry, path: joinPath(folder, entry.path) }))
-        .filter(({ path }) => !listed.has(path));
-      const taken = chosen(entries, options);
-      for (const { kind, path } of taken) if (kind === 'directory') folders.push(path);
+      const taken: Entry[] = [];
+      for (const entry of batch) {
+        const found = folder === '' ? entry : { ...entry, path: joinPath(folder, entry.path) };
+        if (listed.has(found.path) || !isChosen(found, options)) continue;
+        taken.push(found);
+        if (found.kind === 'directory') folders.push(found.path);
+      }
       if (taken.length > 0) yield taken;
     }
   } catch (error) {
@@ -97,11 +98,9 @@ async function* walkFolder(
   for (const path of folders) yield* walkFolder(storage, path, options, listed);
 }
 
-function chosen(entries: readonly Entry[], { selection, onSkipped }: WalkOptions): Entry[] {
-  return entries.filter((entry) => {
-    if (!selection.includes(entry.path, entry.kind === 'directory')) return false;
-    if (entry.kind !== 'link' && entry.kind !== 'other') return true;
-    onSkipped(entry.path, entry.kind);
-    return false;
-  });
+function isChosen({ path, kind }: Entry, { selection, onSkipped }: WalkOptions): boolean {
+  if (!selection.includes(path, kind === 'directory')) return false;
+  if (kind !== 'link' && kind !== 'other') return true;
+  onSkipped(path, kind);
+  return false;
 }

@@ -35,6 +35,11 @@ export interface Libc {
   statusAt(fd: number, name: string): Status | undefined;
   /** What is open as `fd`; undefined when that failed. */
   status(fd: number): Status | undefined;
+  /**
+   * The next names in the folder, a byte a character, without `.` and `..`; none at its end, undefined when
+   * that failed. Goes on where the call before stopped.
+   */
+  namesOf(fd: number): string[] | undefined;
   /** Opens `name`; negative when that failed. */
   openAt(fd: number, name: string, flags: number, mode: number): number;
   /** Gives `name` the name `toName`; whether it has it. */
@@ -91,19 +96,33 @@ export function loadLibc(): Libc | undefined {
   }
 }
 
+/** linux_dirent64 of getdents64(2). */
+const [recordLengthAt, nameAt] = [16, 19];
+const namesBytes = 16 * 1024;
+
 function callsOf(func: (prototype: string) => Call): Libc {
   const statx = func('int statx(int, const char *, int, unsigned int, void *)');
   const openat = func('int openat(int, const char *, int, int)');
   const renameat = func('int renameat(int, const char *, int, const char *)');
+  const getdents = func('long getdents64(int, void *, size_t)');
   const futimens = func('int futimens(int, const void *)');
   const syncfs = func('int syncfs(int)');
   const found = new FoundStatus();
+  const records = Buffer.allocUnsafeSlow(namesBytes);
   const times = new BigInt64Array([0n, UTIME_NOW, 0n, 0n]);
   return {
     statusAt: (fd, name) =>
       statx(fd, name, AT_SYMLINK_NOFOLLOW, wanted, found.memory) === 0 ? found.take() : undefined,
     status: (fd) =>
       statx(fd, '', AT_EMPTY_PATH, wanted, found.memory) === 0 ? found.take() : undefined,
+    namesOf(fd) {
+      for (;;) {
+        const bytes = getdents(fd, records, namesBytes);
+        if (bytes <= 0) return bytes === 0 ? [] : undefined;
+        const names = namesAmong(records, bytes);
+        if (names.length > 0) return names;
+      }
+    },
     openAt: (fd, name, flags, mode) => openat(fd, name, flags | O_CLOEXEC, mode),
     renameAt: (fd, name, toFd, toName) => renameat(fd, name, toFd, toName) === 0,
     setModified(fd, mtimeNs) {
@@ -138,4 +157,15 @@ class FoundStatus {
       mtimeNs: (this.#i64[14] as bigint) * nsPerSecond + BigInt(u32[30] as number),
     };
   }
+}
+
+/** The names in records of folders. */
+function namesAmong(records: Buffer, bytes: number): string[] {
+  const names: string[] = [];
+  for (let start = 0; start < bytes; start += records.readUInt16LE(start + recordLengthAt)) {
+    const nameStart = start + nameAt;
+    const name = records.toString('latin1', nameStart, records.indexOf(0, nameStart));
+    if (name !== '.' && name !== '..') names.push(name);
+  }
+  return names;
 }

@@ -3,20 +3,20 @@
  * hold, so that one stream of names is open at any moment, and what waits is the names of folders.
  */
 import { isUtf8 } from 'node:buffer';
-import { type Dir, opendirSync } from 'node:fs';
 import { type Entry, entryBytes, unreadable } from '../../protocol/entry.ts';
 import { limits } from '../../protocol/limits.ts';
 import { joinPath, stagingName } from '../../protocol/paths.ts';
 import { entryOf } from './entries.ts';
 import { about, storageError } from './errors.ts';
 import type { Directory, Folder } from './folder.ts';
+import { type Names, namesIn } from './names.ts';
 
 const beyondAscii = /[^\0-\x7f]/;
 
 interface OpenFolder {
   /** Relative to what is listed. */
   readonly path: string;
-  readonly names: Dir;
+  readonly names: Names;
   readonly subfolders: string[];
 }
 
@@ -71,7 +71,7 @@ export class Listing {
       // The folder may have moved since the last batch: then its names are looked up in vain.
       const directory = this.#folder.directory(path);
       while (!batch.isFull) {
-        const name = readName(open.names);
+        const name = open.names.next();
         if (name === undefined) {
           this.#finish(open);
           return;
@@ -100,7 +100,7 @@ export class Listing {
   }
 
   #finish(open: OpenFolder): void {
-    open.names.closeSync();
+    open.names.close();
     for (const path of open.subfolders.reverse()) this.#waiting.push(path);
     this.#open = undefined;
   }
@@ -121,22 +121,15 @@ export class Listing {
   #openFolder(path: string): OpenFolder {
     const full = joinPath(this.#base, path);
     const directory = this.#folder.directory(full, { blocked: 'wrong-kind' });
-    // A byte a character, as names need not be UTF-8: a buffer for each takes longer to make.
-    const options = { encoding: 'latin1', bufferSize: 256 } as const;
-    const names = about(full, () => opendirSync(directory.base, options));
+    const names = about(full, () => namesIn(directory));
     return { path, names, subfolders: [] };
   }
 
   close(): void {
-    this.#open?.names.closeSync();
+    this.#open?.names.close();
     this.#open = undefined;
     this.#waiting.length = 0;
   }
-}
-
-/** The next name, a byte a character. */
-function readName(names: Dir): string | undefined {
-  return names.readSync()?.name;
 }
 
 /** The text of such a name; undefined when it is not UTF-8. */

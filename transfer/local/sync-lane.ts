@@ -8,7 +8,7 @@ import { libc } from './libc.ts';
 const syncInPool = promisify(fsync);
 
 /** Numbers of file systems in statfs(2). */
-const ext4 = 0xef53;
+export const ext4 = 0xef53;
 const inMemory: readonly number[] = [0x0102_1994, 0x8584_58f6]; // tmpfs, ramfs
 /** Of so many files on, one sync of their whole file system takes less than one of each. */
 const wholeFrom = 32;
@@ -42,9 +42,9 @@ export class SyncLane {
   #before: Promise<unknown> = Promise.resolve();
 
   /** For what lies on the file system of `root`, which must be open before that is. */
-  constructor(root: Directory) {
+  constructor(root: Directory, type: number = fileSystemOf(root)) {
     this.#root = root;
-    this.#type = fileSystemOf(root);
+    this.#type = type;
     this.#isAtOnce = inMemory.includes(this.#type);
     this.#mayBeWhole = this.#type === ext4 && syncfsTells;
   }

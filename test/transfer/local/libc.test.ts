@@ -20,8 +20,9 @@ import { arch } from 'node:os';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { setModified } from '../../../transfer/local/entries.ts';
-import { Directory } from '../../../transfer/local/folder.ts';
+import { Directory, openDirectoryAt } from '../../../transfer/local/folder.ts';
 import { type Libc, libc, loadLibc, useLibc } from '../../../transfer/local/libc.ts';
+import { namesIn } from '../../../transfer/local/names.ts';
 import { isLinux } from '../../system/helpers/scene.ts';
 import { seed } from '../../system/helpers/seed.ts';
 import { quickFolder } from '../../system/helpers/wait.ts';
@@ -39,6 +40,7 @@ const native = loadLibc();
 const failing: Libc = {
   statusAt: () => undefined,
   status: () => undefined,
+  namesOf: () => undefined,
   openAt: () => -1,
   renameAt: () => false,
   setModified: () => false,
@@ -131,8 +133,8 @@ testWithLibc('times are alike by each way, and exact by the C library', (t) => {
   const fd = directory.open('file', O_RDWR | O_CREAT);
   t.teardown(() => closeSync(fd));
   const tolerance = 2_000n;
-  // What the file system holds: 1901 to 2446 on ext4, more in memory.
-  const bound = 2n ** 62n;
+  // 1933 to 2006: what every file system holds.
+  const bound = 2n ** 60n;
   fc.assert(
     fc.property(fc.bigInt({ min: -bound, max: bound }), (mtimeNs) => {
       useLibc(native);
@@ -201,4 +203,63 @@ testWithLibc('names are given alike by each way', (t) => {
       alike(t, given, `${JSON.stringify(name)} to ${toName}`);
     }
   }
+});
+
+function namesOf(directory: Directory): string[] {
+  const names = namesIn(directory);
+  try {
+    const all: string[] = [];
+    for (let name = names.next(); name !== undefined; name = names.next()) all.push(name);
+    return all;
+  } finally {
+    names.close();
+  }
+}
+
+testWithLibc('the names in a folder are alike by each way, odd and many ones, too', (t) => {
+  const directory = newDirectory(t);
+  for (const folder of ['none', 'odd', 'many']) mkdirSync(directory.at(folder));
+  const odd = [...names.slice(0, 5), '...', '.a', '..a', '\n', '\x7f'];
+  for (const name of odd) writeFileSync(directory.at(`odd/${name}`), '');
+  writeFileSync(directory.atBytes(Buffer.from('odd/\xff\xfe.', 'latin1')), '');
+  for (let i = 0; i < 3000; i += 1) {
+    writeFileSync(directory.at(`many/${i}${'x'.repeat(i % 250)}`), '');
+  }
+  for (const [folder, count] of [
+    ['none', 0],
+    ['odd', odd.length + 1],
+    ['many', 3000],
+  ] as const) {
+    for (const calls of [native, undefined]) {
+      useLibc(calls);
+      const opened = openDirectoryAt(directory, folder, undefined);
+      const found = namesOf(opened);
+      t.is(found.length, count, folder);
+      t.deepEqual(found.toSorted(), readdirSync(directory.at(folder), 'latin1').toSorted());
+      t.deepEqual(namesOf(opened), found, 'again from the beginning');
+      closeSync(opened.fd);
+    }
+  }
+});
+
+testWithLibc('a folder that is removed while it is read has no more names', (t) => {
+  const directory = newDirectory(t);
+  for (const calls of [native, undefined]) {
+    useLibc(calls);
+    mkdirSync(directory.at('gone'));
+    const opened = openDirectoryAt(directory, 'gone', undefined);
+    const names = namesIn(opened);
+    rmSync(directory.at('gone'), { recursive: true });
+    t.is(names.next(), undefined);
+    names.close();
+    closeSync(opened.fd);
+  }
+});
+
+testWithLibc('names that cannot be read are an error, not an end', (t) => {
+  const directory = newDirectory(t);
+  useLibc({ ...(native as Libc), namesOf: () => undefined });
+  const names = namesIn(directory);
+  t.throws(() => names.next(), { code: 'EIO' });
+  names.close();
 });
