@@ -141,12 +141,12 @@ class Downloading {
     const { job } = this.#context;
     this.#count(size);
     if (outcome !== 'skipped') job.bytesReused += Math.max(0, size - this.#received);
-    job.finished({
+    job.finished(() => ({
       path: this.#file.label,
       outcome: outcome === 'released' ? 'stored' : outcome,
       bytes: size,
       ...(digest === undefined ? {} : { digest: hex(digest) }),
       ...(sha256 === undefined ? {} : { sha256: hex(sha256) }),
-    });
+    }));
   }
 }

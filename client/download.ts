@@ -162,9 +162,9 @@ export class Download {
     } else if (answer !== 'want') {
       job.bytes += entry.size;
       if (answer === 'unchanged') job.bytesReused += entry.size;
-      job.finished({ path: label, outcome: answer, bytes: entry.size });
+      job.finished(() => ({ path: label, outcome: answer, bytes: entry.size }));
     } else if (options.dryRun) {
-      job.finished({ path: label, outcome: 'planned', bytes: entry.size });
+      job.planned(label, entry.size);
     } else if (paging === undefined || !isSmall(entry) || this.#goesAlone(entry)) {
       await this.#startLarge(part, entry);
     } else {
@@ -228,7 +228,7 @@ export class Download {
       } else {
         job.bytes += entry.size;
         const path = joinPath(part.label, entry.path);
-        job.finished({ path, outcome: 'stored', bytes: entry.size });
+        job.finished(() => ({ path, outcome: 'stored', bytes: entry.size }));
       }
     }
   }

@@ -148,7 +148,7 @@ export class Ferry {
     signal: AbortSignal | undefined,
     work: (context: Context) => Promise<boolean>,
   ): AsyncGenerator<FerryEvent> {
-    const job = new Job();
+    const job = new Job(options.fileEvents);
     const session = this.#session;
     const { onRetry } = session;
     session.onRetry = (event) => job.emit(event);

@@ -16,6 +16,7 @@ const failedNamesShown = 100;
 const eventsAhead = 10_000;
 
 export class Job {
+  readonly #fileEvents: boolean;
   readonly #startedAtMs = performance.now();
   readonly #events: FerryEvent[] = [];
   readonly #wake = new Signal();
@@ -41,6 +42,11 @@ export class Job {
   bytesSent = 0;
   bytesReused = 0;
   chunksRepeated = 0;
+
+  /** Without `fileEvents` no file is told of that is done with. */
+  constructor(fileEvents = true) {
+    this.#fileEvents = fileEvents;
+  }
 
   /** All events, as they happen, some together; ends after the summary. */
   async *events(): AsyncGenerator<FerryEvent[]> {
@@ -117,10 +123,17 @@ export class Job {
     };
   }
 
-  /** A file is in place, or was left alone. */
-  finished(event: Omit<FileEvent, 'type'>): void {
+  /** A file is in place, or was left alone; `tell` makes its event, if anybody wants it. */
+  finished(tell: () => Omit<FileEvent, 'type'>): void {
     this.files += 1;
-    this.emit({ type: 'file', ...event });
+    if (this.#fileEvents) this.emit({ type: 'file', ...tell() });
+    this.tick();
+  }
+
+  /** A file would be sent, if this were no dry run. */
+  planned(path: string, bytes: number): void {
+    this.files += 1;
+    this.emit({ type: 'file', path, outcome: 'planned', bytes });
     this.tick();
   }
 

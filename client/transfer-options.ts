@@ -31,6 +31,8 @@ export interface TransferOptions {
   readonly filesFrom: readonly string[] | undefined;
   /** The transfer stops, to be continued later, after this time; undefined: no limit. */
   readonly maxDurationMs: number | undefined;
+  /** Whether each file that is done with becomes an event (default); what failed or is only planned always does. */
+  readonly fileEvents?: boolean;
 }
 
 export const everything: Selection = { includes: () => true };

@@ -150,12 +150,12 @@ export class FileUpload {
     if (job.totalBytes !== null && this.#source.size === undefined) job.totalBytes += size;
     this.#count(size);
     if (outcome !== 'skipped') job.bytesReused += Math.max(0, size - this.#sent);
-    job.finished({
+    job.finished(() => ({
       path: this.#label,
       outcome,
       bytes: size,
       ...(digest === undefined ? {} : { digest: hex(digest) }),
       ...(sha256 === undefined ? {} : { sha256: hex(sha256) }),
-    });
+    }));
   }
 }

@@ -88,7 +88,7 @@ export class Upload {
     if (answer === 'unchanged' || answer === 'skipped') this.#stored(part, entry, answer);
     else {
       const label = joinPath(part.label, entry.path);
-      this.#context.job.finished({ path: label, outcome: 'planned', bytes: entry.size });
+      this.#context.job.planned(label, entry.size);
     }
   }
 
@@ -247,17 +247,16 @@ export class Upload {
     job.bytes += size;
     if (answer === 'unchanged') job.bytesReused += size;
     const outcome = answer === 'want' ? 'stored' : answer;
-    job.finished({ path: joinPath(part.label, path), outcome, bytes: size });
+    job.finished(() => ({ path: joinPath(part.label, path), outcome, bytes: size }));
   }
 
   /** What a page would do, told and not done. */
   async #planPage(part: UploadPart, entries: readonly Entry[]): Promise<void> {
     const existing = await this.#existing(part);
     for (const entry of entries) {
-      const path = joinPath(part.label, entry.path);
       const answer = decide(existing.get(entry.path), entry, policyOf(this.#context.options));
       if (answer === 'unchanged' || answer === 'skipped') this.#stored(part, entry, answer);
-      else this.#context.job.finished({ path, outcome: 'planned', bytes: entry.size });
+      else this.#context.job.planned(joinPath(part.label, entry.path), entry.size);
     }
   }
 

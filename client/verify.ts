@@ -178,7 +178,7 @@ export class Verification {
       }
       job.bytes += entry.size;
       if (smallDigest(mine.content) !== theirs) this.#differ(entry.path, 'content', [0]);
-      else job.finished({ path: entry.path, outcome: 'unchanged', bytes: entry.size });
+      else job.finished(() => ({ path: entry.path, outcome: 'unchanged', bytes: entry.size }));
     }
     session.progressed();
     job.working('verifying');
@@ -216,7 +216,7 @@ export class Verification {
       try {
         const different = await this.#differentSegments(source, remote);
         if (different.length > 0) this.#differ(name, 'content', different);
-        else job.finished({ path: name, outcome: 'unchanged', bytes: entry.size });
+        else job.finished(() => ({ path: name, outcome: 'unchanged', bytes: entry.size }));
       } finally {
         await source.close();
       }

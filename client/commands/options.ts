@@ -62,6 +62,11 @@ export function addProgressOption(command: Command): Command {
   );
 }
 
+/** Whether each file that is done with is shown. */
+export function showsFiles({ json, verbose }: ParsedView): boolean {
+  return json === true || verbose === true;
+}
+
 export function viewOf(
   parsed: ParsedView,
   rest: Pick<View, 'summary'> & Partial<Pick<View, 'dataOnStdout' | 'entryText'>>,

@@ -8,6 +8,7 @@ import {
   type ParsedConnect,
   type ParsedTransfer,
   type ParsedView,
+  showsFiles,
   transferOptions,
 } from './options.ts';
 import { type ParsedSelection, readSelection } from './selection.ts';
@@ -27,8 +28,8 @@ export async function settle(
   stdinTaken: boolean,
 ): Promise<Settled> {
   const { rules, ...selected } = await readSelection(parsed, shell, stdinTaken);
-  const options = transferOptions(parsed, selected);
-  const { selection: _function, filesFrom: _list, sha256, ...plain } = options;
+  const options = { ...transferOptions(parsed, selected), fileEvents: showsFiles(parsed) };
+  const { selection: _function, filesFrom: _list, fileEvents: _view, sha256, ...plain } = options;
   const settings = {
     ...plain,
     digest: sha256 ? 'sha256' : null,

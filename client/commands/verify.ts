@@ -10,6 +10,7 @@ import {
   askingOptions,
   type ParsedConnect,
   type ParsedView,
+  showsFiles,
   viewOf,
 } from './options.ts';
 import { writtenOut } from './paired-words.ts';
@@ -54,7 +55,7 @@ async function prepare(
   if (local === '-') throw new FerryError('usage', 'ferry verify does not read stdin (-).');
   const remote = requireRemote(remoteText);
   const { rules, selection, links } = await readSelection(parsed, shell, false);
-  const options = { ...defaultTransferOptions, selection, links };
+  const options = { ...defaultTransferOptions, selection, links, fileEvents: showsFiles(parsed) };
   return {
     remote,
     connect: askingOptions(parsed),
