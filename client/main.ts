@@ -12,12 +12,7 @@ const signals = {
   SIGTERM: { failure: 'terminated', exitCode: 143 },
 } as const;
 
-/**
- * All that a command needs is loaded by then. With other settings V8 would refuse what was compiled
- * ahead, of Node's own modules, too; of what is loaded later, that is no loss.
- */
-const loadingMs = 150;
-
+const words = process.argv.slice(2);
 let stop: ((failure: 'interrupted' | 'terminated') => void) | undefined;
 
 const stdout = outputOrExit();
@@ -52,6 +47,7 @@ const shell: Shell = {
     const { user, system } = process.cpuUsage();
     return user + system;
   },
+  atWork: () => void import('./engine.ts').then(({ setEngine }) => setEngine(words[0])),
   onStop: (handler) => {
     stop = handler;
   },
@@ -117,7 +113,7 @@ function flushed(stream: Writable): Promise<void> {
 }
 
 /** Runs the command, and ends the process when all that it wrote is out. */
-async function main(words: readonly string[]): Promise<never> {
+async function main(): Promise<never> {
   await hasherReady;
   // commander takes any value of a flag's variable for yes.
   for (const name of falseFlags(createProgram(shell, { exitCode: 0 }, words[0]), process.env)) {
@@ -129,8 +125,4 @@ async function main(words: readonly string[]): Promise<never> {
   process.exit(exitCode);
 }
 
-const words = process.argv.slice(2);
-setTimeout(() => {
-  void import('./engine.ts').then(({ setEngine }) => setEngine(words[0]));
-}, loadingMs).unref();
-void main(words);
+void main();

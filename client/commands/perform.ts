@@ -89,6 +89,8 @@ async function runTask(
     };
     ferry = await connect(remote, { ...task.connect, credentials }, onRetry, signal);
     await start(ferry.agreed);
+    // With other settings V8 would refuse what was compiled ahead: the task loads what it needs before it waits.
+    setImmediate(shell.atWork);
     return await showAll(ferry, task, renderer, signal);
   } catch (error) {
     await start(null);

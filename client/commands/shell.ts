@@ -10,6 +10,8 @@ export interface Shell extends Outputs {
   readonly owner: JobOwner;
   /** Processor time of this process so far, in microseconds. */
   readonly cpuUs: () => number;
+  /** A command has all that it needs, and begins its work. */
+  readonly atWork: () => void;
   /** Calls `stop` at the first SIGINT or SIGTERM; the second one ends the process. */
   onStop(stop: (failure: 'interrupted' | 'terminated') => void): void;
 }

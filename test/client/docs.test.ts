@@ -116,6 +116,7 @@ function program() {
     folder: '/',
     owner,
     cpuUs: () => 0,
+    atWork: () => {},
     onStop: () => {},
   };
   return createProgram(shell, { exitCode: 0 });
