@@ -3,12 +3,13 @@
  * folder's descriptor instead of by a path through /proc, which takes half of the time; times to the
  * nanosecond; a sync of a whole file system.
  *
- * Each call succeeds, or says no more than that it did not: its caller then asks Node the same, and
+ * Each call but one succeeds, or says no more than that it did not: its caller then asks Node the same, and
  * passes on what that says. So both ways have the same results, and where the library cannot be called
  * only Node is asked.
  */
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
+import { getSystemErrorName } from 'node:util';
 
 /** statx(2), which is laid out alike on every machine. */
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -18,6 +19,10 @@ const wanted = STATX_TYPE | STATX_MODE | STATX_MTIME | STATX_SIZE;
 const statxBytes = 256;
 /** What Node opens, it closes in programs that it starts; so do we. */
 const O_CLOEXEC = 0o2_000_000;
+/** Files without extents, as those of ext3, have no fallocate(2), nor may a sandbox. */
+const cannotReserve: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'ENOSYS', 'EPERM', 'EINTR']);
+/** Of sync_file_range(2). */
+const SYNC_FILE_RANGE_WRITE = 2;
 /** In place of nanoseconds, utimensat(2). */
 const UTIME_NOW = (1n << 30n) - 1n;
 const nsPerSecond = 1_000_000_000n;
@@ -46,6 +51,13 @@ export interface Libc {
   renameAt(fd: number, name: string, toFd: number, toName: string): boolean;
   /** Sets the modification time, and that of access to now; whether it did. */
   setModified(fd: number, mtimeNs: bigint): boolean;
+  /**
+   * Gives a file room on the disk for its first `bytes`; false where that cannot be asked for. Throws errno
+   * errors.
+   */
+  reserve(fd: number, bytes: number): boolean;
+  /** Begins to write what was not written yet of a file, and does not wait for it. */
+  startWriting(fd: number): void;
   /** Has all that lies on the file system of `fd` written to the disk, in the thread pool; whether it did. */
   syncFileSystem(fd: number): Promise<boolean>;
 }
@@ -59,19 +71,36 @@ interface Call {
 
 /** What is used of koffi. */
 interface Koffi {
+  /** That of the call before. */
+  errno(): number;
   load(path: null): { func(prototype: string): Call };
 }
+
+const require = createRequire(import.meta.url);
 
 /** To load the library takes as long as this many calls save. */
 const worthFrom = 256;
 let asked = 0;
+let managesDescriptors = false;
 let loaded: { readonly libc: Libc | undefined } | undefined;
+
+/** This thread closes whatever it opens, and Node need not know of it. */
+export function manageDescriptors(): void {
+  managesDescriptors = true;
+}
+
+/** In threads of other programs Node may keep account of descriptors, and warns of those that it did not open. */
+function mayOpen(): boolean {
+  return (
+    managesDescriptors || (require('node:worker_threads') as { isMainThread: boolean }).isMainThread
+  );
+}
 
 /** The calls; undefined where there are none, and for the first few: most commands make no more. */
 export function libc(): Libc | undefined {
   if (loaded === undefined) {
     asked += 1;
-    if (asked > worthFrom) useLibc(loadLibc());
+    if (asked > worthFrom) useLibc(mayOpen() ? loadLibc() : undefined);
   }
   return loaded?.libc;
 }
@@ -87,10 +116,9 @@ export function loadLibc(): Libc | undefined {
   if (platform() !== 'linux' || (arch() !== 'x64' && arch() !== 'arm64')) return undefined;
   try {
     // The package of this one platform: koffi itself takes 5 ms more to find it.
-    const require = createRequire(import.meta.url);
     const koffi = require(`@koromix/koffi-linux-${arch()}`) as Koffi;
     const library = koffi.load(null);
-    return callsOf((prototype) => library.func(prototype));
+    return callsOf(koffi, (prototype) => library.func(prototype));
   } catch {
     return undefined;
   }
@@ -100,12 +128,14 @@ export function loadLibc(): Libc | undefined {
 const [recordLengthAt, nameAt] = [16, 19];
 const namesBytes = 16 * 1024;
 
-function callsOf(func: (prototype: string) => Call): Libc {
+function callsOf(koffi: Koffi, func: (prototype: string) => Call): Libc {
   const statx = func('int statx(int, const char *, int, unsigned int, void *)');
   const openat = func('int openat(int, const char *, int, int)');
   const renameat = func('int renameat(int, const char *, int, const char *)');
   const getdents = func('long getdents64(int, void *, size_t)');
   const futimens = func('int futimens(int, const void *)');
+  const fallocate = func('int fallocate(int, int, long, long)');
+  const syncFileRange = func('int sync_file_range(int, long, long, unsigned int)');
   const syncfs = func('int syncfs(int)');
   const found = new FoundStatus();
   const records = Buffer.allocUnsafeSlow(namesBytes);
@@ -133,6 +163,14 @@ function callsOf(func: (prototype: string) => Call): Libc {
       times[3] = ns;
       return futimens(fd, times) === 0;
     },
+    reserve(fd, bytes) {
+      if (fallocate(fd, 0, 0, bytes) === 0) return true;
+      const code = getSystemErrorName(-koffi.errno());
+      if (cannotReserve.has(code)) return false;
+      const message = `${code}: no room on the disk`;
+      throw Object.assign(new Error(message), { code, syscall: 'fallocate' });
+    },
+    startWriting: (fd) => void syncFileRange(fd, 0, 0, SYNC_FILE_RANGE_WRITE),
     syncFileSystem: (fd) =>
       new Promise((resolve) =>
         syncfs.async(fd, (error, result) => resolve(!error && result === 0)),

@@ -236,12 +236,15 @@ export class LocalStorage implements Storage {
 
   async close(): Promise<void> {
     await this.#commits.settled();
-    await this.#lock?.release();
-    if (!this.readOnly && this.#lock === undefined) {
-      await this.#removeDeadLocks();
-      await this.#executor.call('tidy');
+    try {
+      await this.#lock?.release();
+      if (!this.readOnly && this.#lock === undefined) {
+        await this.#removeDeadLocks();
+        await this.#executor.call('tidy');
+      }
+    } finally {
+      await this.#executor.close();
     }
-    await this.#executor.close();
   }
 
   /** Locks that a process left that died after its partial had got its name. */

@@ -1,5 +1,5 @@
 /** The names in a folder as the disk gives them, a byte a character: they need not be UTF-8. */
-import { closeSync, constants, type Dir, fstatSync, opendirSync } from 'node:fs';
+import { closeSync, constants, type Dir, fstatSync, opendirSync, openSync } from 'node:fs';
 import type { Directory } from './folder.ts';
 import { type Libc, libc } from './libc.ts';
 
@@ -34,7 +34,8 @@ class LibcNames implements Names {
 
   constructor(calls: Libc, directory: Directory) {
     this.#calls = calls;
-    this.#fd = directory.open('.', constants.O_RDONLY | constants.O_DIRECTORY);
+    // By a path through /proc: a folder may be read without permission to look up `.` in it.
+    this.#fd = openSync(directory.base, constants.O_RDONLY | constants.O_DIRECTORY);
   }
 
   next(): string | undefined {

@@ -1,5 +1,5 @@
 /** A page of small files and folders on its way into a folder: all files are written, then synced, then named. */
-import { closeSync, constants, fchmodSync, ftruncateSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, writeSync } from 'node:fs';
 import { type Entry, modeMask, storedFolderMode } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import { joinPath, shown } from '../../protocol/paths.ts';
@@ -10,7 +10,7 @@ import { deleteFile, makeTries, type Staging } from './staging.ts';
 import type { SyncLane } from './sync-lane.ts';
 import { SyncList } from './sync-list.ts';
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 /** Mode until the content is complete. */
 const ownerOnly = 0o600;
@@ -36,7 +36,8 @@ export class SmallBatch {
   /** What went wrong with each entry, undefined where nothing did. */
   readonly failures: (PackedError | undefined)[];
   #staged: Staged[] = [];
-  readonly #placesOnClose: boolean;
+  /** Whether all of them have their place on the disk. */
+  #areReserved = true;
   readonly #changed: SyncList;
   /** Looked up once a batch, and not at all for one of folders. */
   #stagingDirectory: Directory | undefined;
@@ -55,8 +56,6 @@ export class SmallBatch {
     this.#base = base;
     this.#entries = entries;
     this.failures = entries.map(() => undefined);
-    const files = entries.filter(({ kind }) => kind === 'file').length;
-    this.#placesOnClose = lane?.placesOnClose(files) ?? false;
     this.#changed = new SyncList(folder, lane !== undefined);
   }
 
@@ -65,7 +64,7 @@ export class SmallBatch {
     this.#stageAll(content);
     const waiting = this.#staged.flatMap(({ fd }) => fd ?? []);
     if (this.#lane === undefined || waiting.length === 0) return;
-    const failures = await this.#lane.sync(waiting);
+    const failures = await this.#lane.syncContents(waiting, this.#areReserved);
     this.#staged = this.#staged.filter((file, i) => {
       if (failures[i] !== undefined) this.#fail(file, failures[i]);
       return failures[i] === undefined;
@@ -103,7 +102,11 @@ export class SmallBatch {
   #fail({ index, at }: { readonly index: number; readonly at?: string }, error: unknown): void {
     const { path } = this.#entries[index] as Entry;
     this.failures[index] = packError(storageError(error, path));
-    if (at !== undefined) deleteFile(at);
+    try {
+      if (at !== undefined) deleteFile(at);
+    } catch {
+      // The disk is broken, or read-only by now: that is told already, and what is left is swept up later.
+    }
   }
 
   #stageAll(content: Uint8Array): void {
@@ -118,27 +121,20 @@ export class SmallBatch {
 
   #stage(index: number, entry: Entry, bytes: Uint8Array): Staged {
     const { directory, name, at, fd } = this.#open();
-    let synced = this.#lane === undefined ? undefined : fd;
     try {
-      if (this.#placesOnClose) {
-        ftruncateSync(fd);
-        // Open before the other is closed: what the disk fails at is told to those that have the file
-        // open. And before its mode may forbid it.
-        synced = directory.open(name, O_RDONLY | O_NOFOLLOW);
-      }
+      if (this.#lane?.reserve(fd, bytes.byteLength) === false) this.#areReserved = false;
       let done = 0;
       while (done < bytes.byteLength) done += writeSync(fd, bytes, done);
       fchmodSync(fd, entry.mode & modeMask);
       setModified(fd, entry.mtimeNs);
     } catch (error) {
       closeSync(fd);
-      if (synced !== undefined && synced !== fd) closeSync(synced);
       deleteFile(at);
       throw error;
     }
-    // A page of open files is slower to write than files that are closed at once.
-    if (synced !== fd) closeSync(fd);
-    return { index, directory, name, at, fd: synced };
+    if (this.#lane !== undefined) return { index, directory, name, at, fd };
+    closeSync(fd);
+    return { index, directory, name, at, fd: undefined };
   }
 
   /** Opens a new file in staging. */

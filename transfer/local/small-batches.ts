@@ -49,7 +49,8 @@ export class SmallBatches {
 
   /** Stores a page; gives what went wrong with each entry, undefined where nothing did. */
   store(base: string, entries: readonly Entry[], content: Uint8Array): Promise<Failures> {
-    if (this.#durable) this.#lane ??= new SyncLane(this.#folder.root);
+    if (this.#durable)
+      this.#lane ??= new SyncLane(this.#folder.root, () => this.#staging.directory());
     const batch = new SmallBatch(this.#folder, this.#staging, this.#lane, base, entries);
     const turn = new Turn();
     const storing = this.#store(batch, content, turn);

@@ -59,7 +59,7 @@ function readOne(folder: Folder, path: string, shownPath: string, contents: Cont
     if (!contents.hasRoom(length)) throw noRoomInPage(shownPath);
     const isWhole = contents.read(fd, length);
     const after = statusOf(fd);
-    if (!isWhole || after.size !== stats.size || after.mtimeNs !== stats.mtimeNs) {
+    if (!isWhole || Number(after.size) !== entry.size || after.mtimeNs !== stats.mtimeNs) {
       throw new TransferError('source-changed', `${shown(path)} changed while it was read.`);
     }
     contents.keep(length);

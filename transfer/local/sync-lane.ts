@@ -1,5 +1,13 @@
 /** Waits for the disk without stopping the thread that has other things to do meanwhile. */
-import { closeSync, fsync, fsyncSync, statfsSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  fsync,
+  fsyncSync,
+  readFileSync,
+  statfsSync,
+} from 'node:fs';
 import { release } from 'node:os';
 import { promisify } from 'node:util';
 import type { Directory } from './folder.ts';
@@ -12,19 +20,40 @@ export const ext4 = 0xef53;
 const inMemory: readonly number[] = [0x0102_1994, 0x8584_58f6]; // tmpfs, ramfs
 /** Of so many files on, one sync of their whole file system takes less than one of each. */
 const wholeFrom = 32;
-/** Longer than that it takes where others write much, too: then each file is synced, for so many batches. */
-const slowWholeMs = 250;
-const batchesAfterSlow = 32;
-/** Since Linux 5.8 syncfs(2) tells what could not be written. */
+/** While more than that waits to be written, by whomever, a sync of the whole might take long. */
+const dirtyBytesMost = 256 * 1024 * 1024;
+/** Since Linux 5.8 syncfs(2) tells of content that could not be written. */
 const syncfsTells = /^(5\.([89]|\d\d)|[6-9]|\d\d)(\D|$)/.test(release());
 
-function fileSystemOf({ base }: Directory): number {
+function fileSystemOf({ base, fd }: Directory): number {
   try {
-    return statfsSync(base).type;
+    const { type } = statfsSync(base);
+    // What comes over 9p has the number of what it lies on elsewhere; ext4 itself lies on a disk.
+    return type === ext4 && majorOf(fstatSync(fd, { bigint: true }).dev) === 0n ? 0 : type;
   } catch {
     return 0; // Some have no answer.
   }
 }
+
+/** Kind of a device; 0 for what is none, makedev(3). */
+function majorOf(device: bigint): bigint {
+  return ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xffff_f000n);
+}
+
+/** What all programs wrote and no disk has yet, proc(5). */
+function dirtyBytes(): number {
+  try {
+    const text = readFileSync('/proc/meminfo', 'latin1');
+    const [dirty, writeback] = ['Dirty', 'Writeback'].map((name) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? Number.NaN),
+    );
+    return ((dirty ?? 0) + (writeback ?? 0)) * 1024;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+type Failures = (Error | undefined)[];
 
 /**
  * Syncs what it is given, one batch after another: a disk that hangs may hold one thread of Node's pool,
@@ -32,78 +61,98 @@ function fileSystemOf({ base }: Directory): number {
  */
 export class SyncLane {
   readonly #root: Directory;
+  readonly #ownFolder: () => Directory;
   readonly #type: number;
   /** In memory there is nothing to wait for. */
   readonly #isAtOnce: boolean;
   /** Whether a sync of the whole file system may stand for one of each file: known of ext4. */
   #mayBeWhole: boolean;
-  /** Batches that are synced file by file all the same. */
-  #oneByOne = 0;
   #before: Promise<unknown> = Promise.resolve();
 
-  /** For what lies on the file system of `root`, which must be open before that is. */
-  constructor(root: Directory, type: number = fileSystemOf(root)) {
+  /**
+   * For what lies on the file system of `root`, which must be open before that is; `ownFolder` gives a
+   * folder there whose mode is ours to set.
+   */
+  constructor(root: Directory, ownFolder: () => Directory, type: number = fileSystemOf(root)) {
     this.#root = root;
+    this.#ownFolder = ownFolder;
     this.#type = type;
-    this.#isAtOnce = inMemory.includes(this.#type);
-    this.#mayBeWhole = this.#type === ext4 && syncfsTells;
-  }
-
-  #syncsWhole(files: number): boolean {
-    return files >= wholeFrom && this.#mayBeWhole && this.#oneByOne === 0 && libc() !== undefined;
+    this.#isAtOnce = inMemory.includes(type);
+    this.#mayBeWhole = type === ext4 && syncfsTells;
   }
 
   /**
-   * Whether a batch of so many files is to be truncated, empty as they are, and closed before their sync.
+   * Gives a new file its place on the disk, before it is written; whether that was done. Throws errno errors.
    *
-   * ext4 gives a file its place on the disk when it must, each in a commit of its journal if each is synced.
-   * One that was truncated gets it when it is closed (mount option `auto_da_alloc`, the default), so that
-   * the first sync of a batch commits all of it: 10,000 files took 2.1 s instead of 3.4.
+   * ext4 looks for one only when it writes, and if that is not within a sync of this very file, nobody learns
+   * that there was none: a sync that comes later finds nothing left to write, and succeeds.
    */
-  placesOnClose(files: number): boolean {
-    return this.#type === ext4 && !this.#syncsWhole(files);
+  reserve(fd: number, bytes: number): boolean {
+    if (this.#type !== ext4) return false;
+    return bytes === 0 || (libc()?.reserve(fd, bytes) ?? false);
   }
 
-  /** Syncs descriptors, and closes them; gives what went wrong with each, undefined where nothing did. */
-  sync(fds: readonly number[]): Promise<(Error | undefined)[]> {
-    const syncing = this.#before.then(async () => {
-      if (await this.#syncWhole(fds)) return fds.map(closeFailure);
-      return await this.#syncEach(fds);
+  /**
+   * Syncs contents, and closes their descriptors; gives what went wrong with each, undefined where nothing
+   * did. `areReserved`: all of them have their place. Their names must be given afterwards: a file system
+   * that gave up meanwhile refuses them.
+   */
+  syncContents(fds: readonly number[], areReserved: boolean): Promise<Failures> {
+    return this.#inTurn(async () => {
+      const whole = areReserved ? await this.#syncWhole(fds) : undefined;
+      if (whole === undefined) return await this.#syncEach(fds, areReserved);
+      return fds.map((fd) => {
+        const failure = closeFailure(fd);
+        return whole.failure ?? failure;
+      });
     });
-    this.#before = syncing;
-    return syncing;
+  }
+
+  /** Syncs folders, and closes their descriptors; what went wrong as for contents. */
+  syncNames(fds: readonly number[]): Promise<Failures> {
+    return this.#inTurn(async () => {
+      const failures = await this.#syncEach(fds);
+      const failure = fds.length > 0 && this.#type === ext4 ? this.#refusal() : undefined;
+      return failures.map((own) => own ?? failure);
+    });
+  }
+
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const running = this.#before.then(run);
+    this.#before = running;
+    return running;
   }
 
   /**
-   * Syncs the whole file system; whether all of `fds` are on the disk by that.
+   * Syncs the whole file system in place of files that have their place; undefined where each is to be asked.
    *
-   * The root, open since before they were written, is told what failed since, once, and not of which file:
-   * from then on each file is asked. A file system that gave up has become read-only and claims to be
-   * synced: only a file tells of that.
+   * The root, open since before they were written, is told of content that could not be written since, once,
+   * and not of which file: from then on each is asked.
    */
-  async #syncWhole(fds: readonly number[]): Promise<boolean> {
+  async #syncWhole(fds: readonly number[]): Promise<{ failure: Error | undefined } | undefined> {
     const last = fds.at(-1);
-    if (last === undefined || !this.#syncsWhole(fds.length)) {
-      this.#oneByOne = Math.max(0, this.#oneByOne - 1);
-      return false;
-    }
-    const startedAtMs = performance.now();
+    const mayBe = this.#mayBeWhole && fds.length >= wholeFrom && dirtyBytes() <= dirtyBytesMost;
+    if (last === undefined || !mayBe) return undefined;
+    this.#mayBeWhole = (await libc()?.syncFileSystem(this.#root.fd)) === true;
+    if (!this.#mayBeWhole) return undefined;
     try {
-      this.#mayBeWhole = (await libc()?.syncFileSystem(this.#root.fd)) === true;
-      if (this.#mayBeWhole) await syncInPool(last);
-    } catch {
+      await syncInPool(last);
+      return { failure: undefined };
+    } catch (error) {
+      // It is told once, and may concern them all.
       this.#mayBeWhole = false;
+      return { failure: error as Error };
     }
-    if (performance.now() - startedAtMs > slowWholeMs) this.#oneByOne = batchesAfterSlow;
-    return this.#mayBeWhole;
   }
 
   /**
    * The one that was changed last comes first: it takes the time of all, since a file system with a
    * journal then has what came before it on the disk, too. The others are asked here, and know soon.
    */
-  async #syncEach(fds: readonly number[]): Promise<(Error | undefined)[]> {
-    const failures: (Error | undefined)[] = fds.map(() => undefined);
+  async #syncEach(fds: readonly number[], areReserved = false): Promise<Failures> {
+    const failures: Failures = fds.map(() => undefined);
+    // Each that is written in its own sync has a commit of ext4's journal to itself: so the first one commits all.
+    if (areReserved) for (const fd of fds) libc()?.startWriting(fd);
     const inPool = this.#isAtOnce ? undefined : fds.at(-1);
     try {
       if (inPool !== undefined) await syncInPool(inPool);
@@ -120,6 +169,21 @@ export class SyncLane {
       failures[index] ??= failure;
     }
     return failures;
+  }
+
+  /**
+   * How ext4 refuses a change, if it does. That a commit of its journal failed is told to who waits for it; if
+   * somebody else did, a sync finds nothing left to do. But no change is accepted any more, and then no sync.
+   */
+  #refusal(): Error | undefined {
+    try {
+      const { fd } = this.#ownFolder();
+      fchmodSync(fd, fstatSync(fd).mode & 0o7777);
+      fsyncSync(this.#root.fd);
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
   }
 }
 

@@ -35,7 +35,7 @@ export class SyncList {
   /** The same in a lane: the folders are taken hold of at once, and their batch may end. */
   async flushIn(lane: SyncLane): Promise<void> {
     const paths = this.#taken();
-    const failures = await lane.sync(this.#hold(paths));
+    const failures = await lane.syncNames(this.#hold(paths));
     for (const [index, path] of paths.entries()) {
       if (failures[index] !== undefined) throw notDurable(path, failures[index]);
     }

@@ -2,9 +2,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { packError, storageError } from './errors.ts';
 import { callOperation } from './executor.ts';
+import { manageDescriptors } from './libc.ts';
 import { createOperations, type Operations, type OperationsOptions } from './operations.ts';
 import { buffersOf, openingId, type WorkerCall, type WorkerReply } from './worker-executor.ts';
 
+// It was made without `trackUnmanagedFds`.
+manageDescriptors();
 const port = parentPort;
 if (port === null) throw new Error('This file runs as a worker thread.');
 

@@ -1,5 +1,6 @@
 /** What the C library is asked, and what Node is asked in its place, have the same results. */
 import {
+  chownSync,
   closeSync,
   constants,
   fstatSync,
@@ -17,12 +18,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { arch } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { setModified } from '../../../transfer/local/entries.ts';
-import { Directory, openDirectoryAt } from '../../../transfer/local/folder.ts';
+import { Directory, Folder, openDirectoryAt } from '../../../transfer/local/folder.ts';
 import { type Libc, libc, loadLibc, useLibc } from '../../../transfer/local/libc.ts';
 import { namesIn } from '../../../transfer/local/names.ts';
+import { readSmall } from '../../../transfer/local/small-files.ts';
 import { isLinux } from '../../system/helpers/scene.ts';
 import { seed } from '../../system/helpers/seed.ts';
 import { quickFolder } from '../../system/helpers/wait.ts';
@@ -37,6 +40,9 @@ let callsBefore = 0;
 while (libc() === undefined && callsBefore < 1000) callsBefore += 1;
 
 const native = loadLibc();
+/** The user and group that own nothing. */
+const nobody = 65_534;
+const storageUrl = new URL('../../../transfer/local/local-storage.js', import.meta.url).href;
 const failing: Libc = {
   statusAt: () => undefined,
   status: () => undefined,
@@ -44,6 +50,8 @@ const failing: Libc = {
   openAt: () => -1,
   renameAt: () => false,
   setModified: () => false,
+  reserve: () => false,
+  startWriting: () => undefined,
   syncFileSystem: async () => false,
 };
 const ways = {
@@ -262,4 +270,82 @@ testWithLibc('names that cannot be read are an error, not an end', (t) => {
   const names = namesIn(directory);
   t.throws(() => names.next(), { code: 'EIO' });
   names.close();
+});
+
+testWithLibc('the library may come in the midst of a page, and of a file', async (t) => {
+  const directory = newDirectory(t);
+  const paths = Array.from({ length: 40 }, (_, i) => `${i}`);
+  for (const path of paths) writeFileSync(directory.at(path), 'content');
+  const root = readlinkSync(directory.base);
+  // It is asked for a few times for each file.
+  for (let after = 100; after < 110; after += 1) {
+    let calls = 0;
+    const some = (): boolean => {
+      calls += 1;
+      return calls > after;
+    };
+    const own = native as Libc;
+    useLibc({
+      ...own,
+      status: (fd) => (some() ? own.status(fd) : undefined),
+      statusAt: (fd, name) => (some() ? own.statusAt(fd, name) : undefined),
+      openAt: (fd, name, flags, mode) => (some() ? own.openAt(fd, name, flags, mode) : -1),
+    });
+    const folder = new Folder(root);
+    const files = readSmall(folder, '', paths, new Uint8Array(1000));
+    folder.close();
+    t.true(calls > after);
+    t.deepEqual(
+      files.map((file) => ('failure' in file ? file : file.size)),
+      paths.map(() => 7),
+    );
+  }
+});
+
+testWithLibc('a folder that may be read and not be searched has its names read', (t) => {
+  const directory = newDirectory(t);
+  mkdirSync(directory.at('folder'), { mode: 0o444 });
+  if (process.getuid?.() === 0) chownSync(directory.at('folder'), nobody, nobody);
+  const opened = openDirectoryAt(directory, 'folder', undefined);
+  t.teardown(() => closeSync(opened.fd));
+  asNobody(() => t.deepEqual(namesOf(opened), []));
+});
+
+/** Runs `run` as a user that owns next to nothing, where the tests run as root. */
+function asNobody(run: () => void): void {
+  if (process.getuid?.() !== 0) {
+    run();
+    return;
+  }
+  process.seteuid?.(nobody);
+  try {
+    run();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+testWithLibc('in a thread that keeps account of descriptors only Node opens them', async (t) => {
+  const directory = newDirectory(t);
+  for (let i = 0; i < 300; i += 1) writeFileSync(directory.at(`${i}`), '');
+  const script = `
+    const { openLocalStorage } = await import(${JSON.stringify(storageUrl)});
+    const storage = await openLocalStorage({ root: ${JSON.stringify(readlinkSync(directory.base))}, readOnly: true });
+    const warnings = [];
+    process.on('warning', ({ message }) => warnings.push(message));
+    const paths = Array.from({ length: 300 }, (_, i) => String(i));
+    for (let from = 0; from < 300; from += 100) {
+      await storage.readSmall('', paths.slice(from, from + 100), new Uint8Array(new SharedArrayBuffer(1000)));
+    }
+    for await (const _ of storage.list('', { recursive: true, contentTypes: false }));
+    await storage.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    require('node:worker_threads').parentPort.postMessage(warnings);
+  `;
+  const worker = new Worker(`void (async () => {${script}})()`, { eval: true });
+  const warnings = await new Promise((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+  t.deepEqual(warnings, []);
 });
