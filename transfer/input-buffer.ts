@@ -130,7 +130,10 @@ export class InputBuffer {
     if (this.#pool.isOver) this.#shrink();
     this.#makeRoom(neededBytes, full);
     this.#dropLong();
+    const waited = this.#paused;
     this.#paused = this.#mustWait();
+    // What TLS had read already comes all the same; that it finds room again does not make anybody read on.
+    if (waited && !this.#paused) this.onResume();
     return !this.#paused;
   }
 

@@ -152,6 +152,8 @@ test('records that are gathered give the same frames, in the space that was hand
         const wire = wireOf(lengths);
         const reader = new Reader(new BufferPool(poolBytes));
         reader.pins = () => random() < 0.5;
+        // Whether the link reads: once told to wait, it does so until it is woken, whatever it hears meanwhile.
+        let reads = true;
         let late = 0;
         let space = reader.input.space();
         for (let at = 0; at < wire.length; ) {
@@ -160,7 +162,11 @@ test('records that are gathered give the same frames, in the space that was hand
             const before = reader.resumed;
             if (!reader.letGo(Math.floor(random() * 100)))
               throw new Error('A pinned view changed.');
-            if (reader.resumed > before) late = 0;
+            if (reader.resumed > before) {
+              reads = true;
+              late = 0;
+            }
+            if (reads === reader.input.paused) throw new Error('A wakeup was lost.');
             continue;
           }
           if (late > lateRecords) throw new Error('Reading waits, and nothing is held.');
@@ -169,7 +175,11 @@ test('records that are gathered give the same frames, in the space that was hand
           const count = random() < 0.7 ? most : Math.max(1, Math.floor(random() * most));
           space.set(wire.subarray(at, at + count));
           at += count;
-          late = reader.input.gathered(count) ? 0 : late + 1;
+          const before = reader.resumed;
+          const goOn = reader.input.gathered(count);
+          reads = goOn && (reads || reader.resumed > before);
+          if (reads === reader.input.paused) throw new Error('A wakeup was lost.');
+          late = reads ? 0 : late + 1;
           space = reader.input.space();
         }
         await new Promise(setImmediate);
@@ -300,6 +310,29 @@ test('what TLS had read already when it was told to wait takes no third block', 
     while (reader.held.length > 0) t.true(reader.letGo(0));
     t.false(reader.input.paused);
   }
+});
+
+test('whoever was told to wait is woken, also when it is what still came that made room', async (t) => {
+  const reader = new Reader(new BufferPool(8 * 1024 * 1024));
+  const wire = wireOf(Array.from({ length: 100 }, () => 10_000));
+  let at = 0;
+  const gather = (): boolean => {
+    const space = reader.input.space();
+    const count = Math.min(space.length, recordBytes, wire.length - at);
+    space.set(wire.subarray(at, at + count));
+    at += count;
+    return count > 0 && reader.input.gathered(count);
+  };
+  // The first frame is held, and records come one by one: two small blocks, and no room in them.
+  reader.pins = () => reader.frames.length === 1;
+  while (gather()) await new Promise(setImmediate);
+  t.true(reader.input.paused);
+  t.is(reader.resumed, 0);
+  // Many at once: now there is a large block.
+  while (reader.input.paused && at < wire.length) gather();
+  t.false(reader.input.paused);
+  t.is(reader.held.length, 1);
+  t.is(reader.resumed, 1);
 });
 
 test('large frames that are never let go are bounded too, after small ones made small blocks', (t) => {
