@@ -12,6 +12,8 @@ import { SyncList } from './sync-list.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+/** So often a file waits for others to give descriptors back. */
+const turnsMost = 64;
 /** Mode until the content is complete. */
 const ownerOnly = 0o600;
 
@@ -35,7 +37,9 @@ export class SmallBatch {
   readonly #entries: readonly Entry[];
   /** What went wrong with each entry, undefined where nothing did. */
   readonly failures: (PackedError | undefined)[];
-  #staged: Staged[] = [];
+  /** Written, and open, as they wait for their sync. */
+  readonly #written: Staged[] = [];
+  readonly #staged: Staged[] = [];
   /** Whether all of them have their place on the disk. */
   #areReserved = true;
   readonly #changed: SyncList;
@@ -61,14 +65,39 @@ export class SmallBatch {
 
   /** Writes the contents of the files, which lie end to end in `content`, and has them on the disk. */
   async stage(content: Uint8Array): Promise<void> {
-    this.#stageAll(content);
-    const waiting = this.#staged.flatMap(({ fd }) => fd ?? []);
-    if (this.#lane === undefined || waiting.length === 0) return;
-    const failures = await this.#lane.syncContents(waiting, this.#areReserved);
-    this.#staged = this.#staged.filter((file, i) => {
-      if (failures[i] !== undefined) this.#fail(file, failures[i]);
-      return failures[i] === undefined;
-    });
+    let position = 0;
+    for (const [index, entry] of this.#entries.entries()) {
+      if (entry.kind !== 'file') continue;
+      const bytes = content.subarray(position, position + entry.size);
+      position += entry.size;
+      // Files that wait for their sync may have used up all descriptors: ours, or those of another page.
+      for (let turns = 0; !this.#isStaged(index, entry, bytes, turns < turnsMost); turns += 1) {
+        await this.#sync();
+      }
+    }
+    if (this.#written.length > 0) await this.#sync();
+  }
+
+  /** Stages a file, or notes its failure; false when no descriptor was left, if one may come yet. */
+  #isStaged(index: number, entry: Entry, bytes: Uint8Array, mayCome: boolean): boolean {
+    try {
+      this.#written.push(this.#stage(index, entry, bytes));
+    } catch (error) {
+      if (mayCome && this.#lane !== undefined && isErrno(error, 'EMFILE', 'ENFILE')) return false;
+      this.#fail({ index }, error);
+    }
+    return true;
+  }
+
+  /** Has what was written on the disk. */
+  async #sync(): Promise<void> {
+    const written = this.#written.splice(0);
+    const waiting = written.flatMap(({ fd }) => fd ?? []);
+    const failures = (await this.#lane?.syncContents(waiting, this.#areReserved)) ?? [];
+    for (const [i, file] of written.entries()) {
+      if (failures[i] === undefined) this.#staged.push(file);
+      else this.#fail(file, failures[i]);
+    }
   }
 
   /** Gives files their names, then makes folders; the disk has them when it settles. */
@@ -106,16 +135,6 @@ export class SmallBatch {
       if (at !== undefined) deleteFile(at);
     } catch {
       // The disk is broken, or read-only by now: that is told already, and what is left is swept up later.
-    }
-  }
-
-  #stageAll(content: Uint8Array): void {
-    let position = 0;
-    for (const [index, entry] of this.#entries.entries()) {
-      if (entry.kind !== 'file') continue;
-      const bytes = content.subarray(position, position + entry.size);
-      position += entry.size;
-      this.#try({ index }, () => this.#staged.push(this.#stage(index, entry, bytes)));
     }
   }
 
