@@ -102,7 +102,12 @@ export async function startDaemon(
         await metrics?.close();
         await service.settled();
         await usage.save();
-        await shares.close();
+        for (const { name, error } of await shares.close()) {
+          // Its text would name paths of ours: the system's word for it will do.
+          const { code } = error as NodeJS.ErrnoException;
+          const reason = code ?? String(error);
+          log.error({ event: 'share', share: name || '/', reason }, 'it could not be tidied up');
+        }
         await tokens.close();
         log.info({ event: 'stopped' }, 'stopped');
       },

@@ -115,7 +115,16 @@ export class Shares {
     await source.storage.rename(source.path, target.path);
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#byName.values()].map((storage) => storage.close()));
+  /** Closes all of them; gives those that could not be left in good order, as on a disk that is broken. */
+  async close(): Promise<{ readonly name: string; readonly error: unknown }[]> {
+    const closing = [...this.#byName].map(async ([name, storage]) => {
+      try {
+        await storage.close();
+        return [];
+      } catch (error) {
+        return [{ name, error }];
+      }
+    });
+    return (await Promise.all(closing)).flat();
   }
 }

@@ -219,3 +219,20 @@ testAsRoot('the control: without syncs, power loss takes what was acknowledged',
   t.true(acknowledged > 0);
   t.true(problems.length > 0);
 });
+
+testAsRoot('a daemon whose disk is gone says so when it is stopped, and stops', async (t) => {
+  const folder = await tempFolder();
+  const disk = new Disk(folder.path);
+  await disk.format();
+  t.teardown(async () => {
+    disk.unmount();
+    await folder.remove();
+  });
+  const daemon = await startDaemon({ folder: disk.mounted, state: folder.at('state') });
+  disk.losePower();
+  t.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  t.deepEqual(daemon.stray, []);
+  const told = daemon.logs.find(({ msg }) => msg === 'it could not be tidied up');
+  t.like(told, { event: 'share', share: '/', reason: 'EIO' });
+  t.is(daemon.logs.at(-1)?.['msg'], 'stopped');
+});
