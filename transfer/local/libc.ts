@@ -1,11 +1,11 @@
 /**
  * What Node lacks of the system's C library, called through koffi: a name below a held folder by the
  * folder's descriptor instead of by a path through /proc, which takes half of the time; times to the
- * nanosecond; a sync of a whole file system.
+ * nanosecond; room for a file before it is written; a sync of a whole file system.
  *
- * Each call but one succeeds, or says no more than that it did not: its caller then asks Node the same, and
- * passes on what that says. So both ways have the same results, and where the library cannot be called
- * only Node is asked.
+ * Of what Node can do as well, each call succeeds, or says no more than that it did not: its caller then
+ * asks Node the same, and passes on what that says. So both ways have the same results, and where the
+ * library cannot be called only Node is asked.
  */
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
