@@ -29,7 +29,7 @@ export interface Command {
 }
 
 /**
- * What every program is started with, ours and theirs, so that a machine's settings are not measured.
+ * What every command is started with, ours and theirs, so that a machine's settings are not measured.
  * NODE_EXTRA_CA_CERTS, which some set for everybody, has Node parse all certificates of the system at each
  * start, with or without TLS: 40 ms.
  */

@@ -17,13 +17,15 @@ const turnsMost = 64;
 /** Mode until the content is complete. */
 const ownerOnly = 0o600;
 
-interface Staged {
-  /** Place in the page. */
-  readonly index: number;
-  /** Path of the staged content for system calls. */
-  readonly at: string;
+/** A new file in staging. */
+interface NewFile {
   readonly directory: Directory;
   readonly name: string;
+}
+
+interface Staged extends NewFile {
+  /** Place in the page. */
+  readonly index: number;
   /** Open only while it waits for its sync. */
   readonly fd: number | undefined;
 }
@@ -84,7 +86,7 @@ export class SmallBatch {
       this.#written.push(this.#stage(index, entry, bytes));
     } catch (error) {
       if (mayCome && this.#lane !== undefined && isErrno(error, 'EMFILE', 'ENFILE')) return false;
-      this.#fail({ index }, error);
+      this.#fail(index, error);
     }
     return true;
   }
@@ -96,16 +98,16 @@ export class SmallBatch {
     const failures = (await this.#lane?.syncContents(waiting, this.#areReserved)) ?? [];
     for (const [i, file] of written.entries()) {
       if (failures[i] === undefined) this.#staged.push(file);
-      else this.#fail(file, failures[i]);
+      else this.#fail(file.index, failures[i], file);
     }
   }
 
   /** Gives files their names, then makes folders; the disk has them when it settles. */
   async name(): Promise<void> {
     const syncing = this.#folder.batch(() => {
-      for (const file of this.#staged) this.#try(file, () => this.#name(file));
+      for (const file of this.#staged) this.#try(file.index, () => this.#name(file), file);
       for (const [index, entry] of this.#entries.entries()) {
-        if (entry.kind !== 'file') this.#try({ index }, () => this.#storeFolder(entry));
+        if (entry.kind !== 'file') this.#try(index, () => this.#storeFolder(entry));
       }
       return this.#lane && this.#changed.flushIn(this.#lane);
     });
@@ -118,28 +120,28 @@ export class SmallBatch {
     }
   }
 
-  /** Runs `step` for one entry. */
-  #try(file: { readonly index: number; readonly at?: string }, step: () => void): void {
+  /** Runs `step` for one entry, for which `staged` is there. */
+  #try(index: number, step: () => void, staged?: NewFile): void {
     try {
       step();
     } catch (error) {
-      this.#fail(file, error);
+      this.#fail(index, error, staged);
     }
   }
 
   /** Notes what went wrong with an entry, and deletes what was staged for it. */
-  #fail({ index, at }: { readonly index: number; readonly at?: string }, error: unknown): void {
+  #fail(index: number, error: unknown, staged?: NewFile): void {
     const { path } = this.#entries[index] as Entry;
     this.failures[index] = packError(storageError(error, path));
     try {
-      if (at !== undefined) deleteFile(at);
+      if (staged !== undefined) deleteFile(staged.directory.at(staged.name));
     } catch {
       // The disk is broken, or read-only by now: that is told already, and what is left is swept up later.
     }
   }
 
   #stage(index: number, entry: Entry, bytes: Uint8Array): Staged {
-    const { directory, name, at, fd } = this.#open();
+    const { directory, name, fd } = this.#open();
     try {
       if (this.#lane?.reserve(fd, bytes.byteLength) === false) this.#areReserved = false;
       let done = 0;
@@ -148,23 +150,22 @@ export class SmallBatch {
       setModified(fd, entry.mtimeNs);
     } catch (error) {
       closeSync(fd);
-      deleteFile(at);
+      deleteFile(directory.at(name));
       throw error;
     }
-    if (this.#lane !== undefined) return { index, directory, name, at, fd };
+    if (this.#lane !== undefined) return { index, directory, name, fd };
     closeSync(fd);
-    return { index, directory, name, at, fd: undefined };
+    return { index, directory, name, fd: undefined };
   }
 
   /** Opens a new file in staging. */
-  #open(): { directory: Directory; name: string; at: string; fd: number } {
+  #open(): NewFile & { fd: number } {
     for (let tries = 1; ; tries += 1) {
       this.#stagingDirectory ??= this.#staging.directory();
       const directory = this.#stagingDirectory;
       const name = this.#staging.smallName();
-      const at = directory.at(name);
       try {
-        return { directory, name, at, fd: directory.open(name, createFlags, ownerOnly) };
+        return { directory, name, fd: directory.open(name, createFlags, ownerOnly) };
       } catch (error) {
         // Another process tidied the folder away while nothing was in it.
         if (!isErrno(error, 'ENOENT') || tries >= makeTries) throw error;

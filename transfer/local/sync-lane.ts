@@ -1,57 +1,19 @@
 /** Waits for the disk without stopping the thread that has other things to do meanwhile. */
-import {
-  closeSync,
-  fchmodSync,
-  fstatSync,
-  fsync,
-  fsyncSync,
-  readFileSync,
-  statfsSync,
-} from 'node:fs';
+import { closeSync, fchmodSync, fstatSync, fsync, fsyncSync } from 'node:fs';
 import { release } from 'node:os';
 import { promisify } from 'node:util';
+import { dirtyBytes, ext4, fileSystemOf, isInMemory } from './file-systems.ts';
 import type { Directory } from './folder.ts';
 import { libc } from './libc.ts';
 
 const syncInPool = promisify(fsync);
 
-/** Numbers of file systems in statfs(2). */
-export const ext4 = 0xef53;
-const inMemory: readonly number[] = [0x0102_1994, 0x8584_58f6]; // tmpfs, ramfs
 /** Of so many files on, one sync of their whole file system takes less than one of each. */
 const wholeFrom = 32;
 /** While more than that waits to be written, by whomever, a sync of the whole might take long. */
 const dirtyBytesMost = 256 * 1024 * 1024;
 /** Since Linux 5.8 syncfs(2) tells of content that could not be written. */
 const syncfsTells = /^(5\.([89]|\d\d)|[6-9]|\d\d)(\D|$)/.test(release());
-
-function fileSystemOf({ base, fd }: Directory): number {
-  try {
-    const { type } = statfsSync(base);
-    // What comes over 9p has the number of what it lies on elsewhere; ext4 itself lies on a disk.
-    return type === ext4 && majorOf(fstatSync(fd, { bigint: true }).dev) === 0n ? 0 : type;
-  } catch {
-    return 0; // Some have no answer.
-  }
-}
-
-/** Kind of a device; 0 for what is none, makedev(3). */
-function majorOf(device: bigint): bigint {
-  return ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xffff_f000n);
-}
-
-/** What all programs wrote and no disk has yet, proc(5). */
-function dirtyBytes(): number {
-  try {
-    const text = readFileSync('/proc/meminfo', 'latin1');
-    const [dirty, writeback] = ['Dirty', 'Writeback'].map((name) =>
-      Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? Number.NaN),
-    );
-    return ((dirty ?? 0) + (writeback ?? 0)) * 1024;
-  } catch {
-    return Number.NaN;
-  }
-}
 
 type Failures = (Error | undefined)[];
 
@@ -77,7 +39,7 @@ export class SyncLane {
     this.#root = root;
     this.#ownFolder = ownFolder;
     this.#type = type;
-    this.#isAtOnce = inMemory.includes(type);
+    this.#isAtOnce = isInMemory(type);
     this.#mayBeWhole = type === ext4 && syncfsTells;
   }
 

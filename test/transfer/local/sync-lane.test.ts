@@ -1,9 +1,10 @@
 import { closeSync, fstatSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import test, { type ExecutionContext } from 'ava';
+import { ext4 } from '../../../transfer/local/file-systems.ts';
 import { Directory } from '../../../transfer/local/folder.ts';
 import { type Libc, loadLibc, useLibc } from '../../../transfer/local/libc.ts';
-import { ext4, SyncLane } from '../../../transfer/local/sync-lane.ts';
+import { SyncLane } from '../../../transfer/local/sync-lane.ts';
 import { quickFolder } from '../../system/helpers/wait.ts';
 
 /** No process has so many. */
