@@ -183,6 +183,39 @@ test('a certificate of one’s own: signed by --ca it is taken, by others it is 
   t.regex(other.stderr, /not signed by/);
 });
 
+test('the system’s authorities vouch for a daemon where nothing else does', async (t) => {
+  const folder = await tempFolder();
+  t.teardown(() => folder.remove());
+  await Promise.all([mkdir(folder.at('served')), loadIdentity(folder.at('own'))]);
+  await loadIdentity(folder.at('other'));
+  const daemon = await startDaemon({ folder: folder.at('served') });
+  t.teardown(() => daemon.stop());
+  // A proxy that ends the TLS: what it says cannot be bound to the channel.
+  const certFile = folder.at('own', 'cert.pem'); // Self-signed: its own authority, for localhost.
+  const [cert, key] = await Promise.all([
+    readFile(certFile),
+    readFile(folder.at('own', 'key.pem')),
+  ]);
+  const proxy = tls.createServer({ cert, key, ALPNProtocols: ['chunkferry/1'] }, (socket) => {
+    const onward = net.connect(daemon.port, '127.0.0.1');
+    for (const end of [socket, onward]) end.on('error', () => socket.destroy());
+    socket.pipe(onward).pipe(socket);
+  });
+  await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => proxy.close());
+  const { port } = proxy.address() as net.AddressInfo;
+  const ls = ['ls', '--binding', 'none', `ferry://localhost:${port}/`];
+  const trusting = { NODE_EXTRA_CA_CERTS: certFile };
+  const trustingNobody = { NODE_EXTRA_CA_CERTS: undefined };
+  await exits(t, 0, ls, trusting);
+  await exits(t, 4, ls, trustingNobody);
+  // Whoever names a certificate or an authority means that one.
+  const pin = new X509Certificate(cert).fingerprint256;
+  await exits(t, 0, [...ls, '--pin', pin], trustingNobody);
+  await exits(t, 4, [...ls, '--pin', pin.replaceAll(/[0-9A-F]/g, '0')], trusting);
+  await exits(t, 4, [...ls, '--ca', folder.at('other', 'cert.pem')], trusting);
+});
+
 for (const [kind, names, right, wrong] of [
   ['a name', [{ type: 2, value: 'localhost' }], 'localhost', '127.0.0.1'],
   ['an address', [{ type: 7, ip: '127.0.0.1' }], '127.0.0.1', 'localhost'],
