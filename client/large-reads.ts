@@ -21,11 +21,22 @@ export class LargeReads extends Duplex {
     super({ readableHighWaterMark: 1, autoDestroy: false });
     const { sealedBytes, firstBlockBytes } = transferLimits;
     const buffer = bufferPool.takeSpare(sealedBytes) ?? bufferPool.takeLeast(firstBlockBytes);
-    const callback = (count: number): boolean => this.push(buffer.subarray(0, count));
+    const callback = (count: number): boolean => {
+      const bytes = buffer.subarray(0, count);
+      if (this.readableFlowing !== true || this.readableLength > 0) return this.push(bytes);
+      this.emit('data', bytes);
+      return this.readableFlowing;
+    };
     this.#buffer = buffer;
     this.#socket = net.connect({ ...to, noDelay: true, onread: { buffer, callback } });
     this.#socket.once('end', () => this.push(null));
     this.#socket.once('error', (error) => this.destroy(error));
+  }
+
+  override resume(): this {
+    super.resume();
+    if (this.readableLength === 0) this.#socket.resume();
+    return this;
   }
 
   override _read(): void {

@@ -44,10 +44,18 @@ export function checksum(bytes: Uint8Array): bigint {
  * Folds a segment's chunk checksums into one.
  */
 export function fold(checksums: BigUint64Array): bigint {
-  const bytes = new Uint8Array(checksums.length * 8);
+  return hasher.h64Raw(littleEndian(checksums));
+}
+
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** `values` as 8 bytes little endian each: their own memory on most machines, otherwise a copy. */
+export function littleEndian(values: BigUint64Array): Uint8Array {
+  if (isLittleEndian) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const bytes = new Uint8Array(values.byteLength);
   const view = new DataView(bytes.buffer);
-  for (const [index, value] of checksums.entries()) view.setBigUint64(index * 8, value, true);
-  return hasher.h64Raw(bytes);
+  for (const [i, value] of values.entries()) view.setBigUint64(i * 8, value, true);
+  return bytes;
 }
 
 /** Incremental digest of a file: XXH64 over its segment checksums in order, then its size (u64). */

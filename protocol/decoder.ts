@@ -85,13 +85,14 @@ export class FrameDecoder {
     const checksums = [first.checksum];
     let payloadBytes = first.payload.length;
     let at = start;
-    for (; payloads.length < mostChunks && end - at >= headerBytes; at = endOfFrame(view, at)) {
+    while (payloads.length < mostChunks && end - at >= headerBytes) {
       const length = payloadLengthAt(view, at);
-      const isWhole = length <= mostBytes && endOfFrame(view, at) <= end;
+      const payloadAt = at + headerBytes;
+      const isWhole = length <= mostBytes && payloadAt + length <= end;
       // One without bytes stands for zeros.
       if (!isWhole || (length === 0) !== zero) break;
       if (!isHeaderLike(like, index + payloads.length, view, at)) break;
-      const payload = bytes.subarray(at + headerBytes, at + headerBytes + length);
+      const payload = bytes.subarray(payloadAt, payloadAt + length);
       const sum = checksumAt(view, at);
       const isLike = zero
         ? sum === first.checksum
@@ -100,14 +101,11 @@ export class FrameDecoder {
       payloads.push(payload);
       checksums.push(sum);
       payloadBytes += length;
+      at = payloadAt + length;
     }
     return { run: { first, payloads, checksums, payloadBytes }, end: at };
   }
 }
-
-/** Where the frame at `at` ends. */
-const endOfFrame = (view: DataView, at: number): number =>
-  at + headerBytes + payloadLengthAt(view, at);
 
 /** What was read and not decoded yet lies from `start` to before `end`; `view` covers `bytes`. */
 interface Bytes {

@@ -7,7 +7,7 @@
  */
 import { checksum, digestOf, fold } from './checksum.ts';
 import { limits } from './limits.ts';
-import { RangeSet } from './ranges.ts';
+import { type Range, RangeSet } from './ranges.ts';
 
 const { segmentChunks } = limits;
 
@@ -60,11 +60,31 @@ export class Ledger {
   readonly #isFolded = new RangeSet();
   readonly #open = new Map<number, OpenSegment>();
 
-  /** Records that chunk `index` has this checksum. A chunk known already is replaced only if its segment is still open. */
+  /** Records that chunk `index` has this checksum, as `addRun`. */
   add(index: number, sum: bigint): void {
-    if (this.held.has(index) && this.#isFolded.has(segmentOf(index))) return;
-    this.held.add(index, index + 1);
-    const segment = segmentOf(index);
+    this.addRun(index, [sum]);
+  }
+
+  /**
+   * Records that the chunks from `first` on have these checksums. A chunk known already is replaced only
+   * if its segment was still open before.
+   */
+  addRun(first: number, sums: ArrayLike<bigint>): void {
+    const end = first + sums.length;
+    for (let from = first; from < end; ) {
+      const segment = segmentOf(from);
+      const to = Math.min(end, (segment + 1) * segmentChunks);
+      const isNew = !this.#isFolded.has(segment);
+      for (const range of isNew ? [{ start: from, end: to }] : this.held.gaps(from, to)) {
+        this.#addTo(segment, range, sums, first);
+      }
+      from = to;
+    }
+  }
+
+  /** Records the chunks of `range`, all in `segment`; `sums` begin with that of chunk `first`. */
+  #addTo(segment: number, { start, end }: Range, sums: ArrayLike<bigint>, first: number): void {
+    this.held.add(start, end);
     let open = this.#open.get(segment);
     if (open === undefined) {
       open = {
@@ -74,10 +94,12 @@ export class Ledger {
       };
       this.#open.set(segment, open);
     }
-    const within = index % segmentChunks;
-    if (open.held[within] === 0) open.count += 1;
-    open.held[within] = 1;
-    open.sums[within] = sum;
+    for (let index = start; index < end; index += 1) {
+      const within = index % segmentChunks;
+      if (open.held[within] === 0) open.count += 1;
+      open.held[within] = 1;
+      open.sums[within] = sums[index - first] as bigint;
+    }
     if (open.count === segmentChunks) {
       this.#open.delete(segment);
       this.#fold(segment, fold(open.sums));

@@ -41,6 +41,17 @@ export class KnownSize {
     return (end - 1 - start) * this.#chunkBytes + last;
   }
 
+  /** Checks the contents of chunks from `first` on. Throws ProtocolError as `checkLength`. */
+  checkLengths(first: number, contents: readonly Uint8Array[]): void {
+    const last = contents.length - 1;
+    // Where all before it are whole, only the last one can lie past the end, or be shorter.
+    const checked = contents.findIndex(({ length }) => length !== this.#chunkBytes);
+    const from = checked === -1 ? last : Math.min(checked, last);
+    for (let i = from; i <= last; i += 1) {
+      this.checkLength(first + i, (contents[i] as Uint8Array).length);
+    }
+  }
+
   /** Checks a chunk of so many bytes. Throws ProtocolError when it can't be part of the file. */
   checkLength(index: number, bytes: number): void {
     const expected =

@@ -46,7 +46,7 @@ export const transferLimits = {
   /** What a queued answer takes beside its bytes: one is small, a million of them are not. */
   queuedFrameBytes: 1 * KiB,
   /** How much is consumed before `credit` says so. */
-  creditBytes: 1 * MiB,
+  creditBytes: 2 * MiB,
   /** Chunks of a read that are heard together, at most: of small ones it may hold forty thousand. */
   arrivedChunks: 64,
   /** Ranges that a peer may make us remember for one request. */

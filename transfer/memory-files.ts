@@ -145,7 +145,7 @@ export class MemorySink implements ChunkSink {
       this.#partial.write(slice, position);
       position += slice.byteLength;
     }
-    for (const [i, sum] of sums.entries()) this.ledger.add(first + i, sum);
+    this.ledger.addRun(first, sums);
   }
 
   async read(buffer: Uint8Array, positionBytes: number): Promise<number> {

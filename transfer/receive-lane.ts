@@ -115,7 +115,7 @@ export class ReceiveLane implements Listener {
     const contents = zero ? payloads.map(() => zeroChunk(offer.chunkBytes)) : payloads;
     // What is dropped must not lie past the end either.
     if (isUsed || end > knownSize.chunks) {
-      for (const [i, { length }] of contents.entries()) knownSize.checkLength(index + i, length);
+      knownSize.checkLengths(index, contents);
     }
     if (isUsed) {
       this.dealt.remove(index, end);
@@ -133,21 +133,23 @@ export class ReceiveLane implements Listener {
   }
 
   /** Puts them behind the run that comes in, and begins another one where they don't fit. */
-  #append({ first, payloads, checksums }: ChunkRun, contents: readonly Uint8Array[]): void {
+  #append(arrived: ChunkRun, contents: readonly Uint8Array[]): void {
+    const { first, payloads, checksums } = arrived;
     const { runChunks } = this.#receiving.sink;
+    let leftBytes = arrived.payloadBytes;
     for (let at = 0; at < contents.length; ) {
       const run = this.#runFor(first.index + at, first.zero, contents[at] as Uint8Array);
       if (run === undefined) {
-        const lengths = payloads.slice(at).map(({ length }) => length);
-        this.request.carrier.consumed(lengths.reduce((sum, length) => sum + length, 0));
+        this.request.carrier.consumed(leftBytes);
         return;
       }
       const end = Math.min(contents.length, at + runChunks - run.slices.length);
-      for (; at < end; at += 1) {
-        run.slices.push(contents[at] as Uint8Array);
-        run.sums.push(checksums[at] as bigint);
-        run.bytes += (payloads[at] as Uint8Array).length;
-      }
+      const bytes = end === contents.length ? leftBytes : bytesOf(payloads.slice(at, end));
+      run.slices.push(...contents.slice(at, end));
+      run.sums.push(...checksums.slice(at, end));
+      run.bytes += bytes;
+      leftBytes -= bytes;
+      at = end;
     }
   }
 
@@ -212,3 +214,6 @@ export class ReceiveLane implements Listener {
     this.#receiving.detach(this, error);
   }
 }
+
+const bytesOf = (payloads: readonly Uint8Array[]): number =>
+  payloads.reduce((sum, { length }) => sum + length, 0);

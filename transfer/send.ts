@@ -84,12 +84,10 @@ export class Sending {
 
   /** Chunks from `first` on were read and are about to leave; gives how many of them are repeats. */
   leaving(first: number, sums: readonly bigint[]): number {
-    let repeats = 0;
-    for (let i = 0; i < sums.length; i += 1) {
-      if (this.sent.has(first + i)) repeats += 1;
-      this.ledger.add(first + i, sums[i] as bigint);
-    }
-    this.sent.add(first, first + sums.length);
+    const end = first + sums.length;
+    const repeats = this.sent.within(first, end).size;
+    this.ledger.addRun(first, sums);
+    this.sent.add(first, end);
     return repeats;
   }
 

@@ -69,10 +69,9 @@ export class SourceChecksums {
         }
         for (let i = first; i < last; i += 1) {
           const at = (i - first) * chunkBytes;
-          const sum = checksum(view.subarray(at, Math.min(at + chunkBytes, bytes)));
-          this.#ledger.add(i, sum);
-          sums[i - start] = sum;
+          sums[i - start] = checksum(view.subarray(at, Math.min(at + chunkBytes, bytes)));
         }
+        this.#ledger.addRun(first, sums.subarray(first - start, last - start));
       }
     });
     return sums;

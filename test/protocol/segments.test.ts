@@ -83,6 +83,45 @@ test('a Ledger agrees with one that keeps everything', (t) => {
   fc.assert(property, { numRuns: 100 });
 });
 
+test('a run is recorded as its chunks one by one would be', (t) => {
+  const index = fc.nat(4 * segmentChunks);
+  const steps = fc.oneof(
+    { weight: 6, arbitrary: fc.tuple(fc.constant('run' as const), index, fc.nat(300)) },
+    fc.tuple(fc.constant('forget' as const), fc.nat(3), fc.nat()),
+    // As one is read from a journal, whole or the last of its file.
+    fc.tuple(
+      fc.constant('segment' as const),
+      fc.nat(3),
+      fc.integer({ min: 1, max: segmentChunks }),
+    ),
+  );
+  const property = fc.property(fc.array(steps, { maxLength: 30 }), (todo) => {
+    const [byRun, byOne] = [new Ledger(), new Ledger()];
+    for (const [at, [step, where, count]] of todo.entries()) {
+      if (step === 'forget') for (const each of [byRun, byOne]) each.forgetSegment(where);
+      if (step === 'segment') {
+        for (const each of [byRun, byOne]) each.addSegment(where, BigInt(at), count);
+      }
+      if (step !== 'run') continue;
+      // Another time a chunk has another checksum.
+      const sums = Array.from({ length: count }, (_, i) => BigInt(at * 1000 + i));
+      byRun.addRun(where, at % 2 === 0 ? sums : BigUint64Array.from(sums));
+      // Those known already first: all of a segment is replaced that was open when the run came.
+      const isKnown = sums.map((_, i) => byOne.held.has(where + i));
+      for (const known of [true, false]) {
+        for (const [i, sum] of sums.entries()) if (isKnown[i] === known) byOne.add(where + i, sum);
+      }
+    }
+    t.deepEqual([...byRun.held], [...byOne.held]);
+    t.deepEqual([...byRun.foldedRuns()], [...byOne.foldedRuns()]);
+    t.deepEqual(new Set(byRun.openSegments), new Set(byOne.openSegments));
+    for (const segment of byRun.openSegments) {
+      t.deepEqual([...byRun.openChunks(segment)], [...byOne.openChunks(segment)]);
+    }
+  });
+  fc.assert(property, { numRuns: 200 });
+});
+
 test('a segment in which a chunk is missing has no checksum, whatever lies past the end', (t) => {
   const ledger = new Ledger();
   ledger.add(0, 1n);

@@ -1,12 +1,7 @@
 /** A journal written anew: what its records say together, in as few bytes as it takes. */
+import { littleEndian } from '../../protocol/checksum.ts';
 import type { Ledger } from '../../protocol/segments.ts';
-import {
-  encodeRecord,
-  type JournalHeader,
-  type JournalRun,
-  recordSums,
-  sumBytes,
-} from './journal.ts';
+import { encodeRecord, type JournalHeader, type JournalRun, recordSums } from './journal.ts';
 
 /**
  * The journal of a partial that holds what `ledger` says; whole segments take 8 bytes each.
@@ -43,10 +38,7 @@ export function encodeSnapshot(
 
 /** Checksums as records have them. */
 export function packSums(sums: readonly bigint[]): Uint8Array {
-  const packed = new Uint8Array(sums.length * sumBytes);
-  const view = new DataView(packed.buffer);
-  for (const [i, sum] of sums.entries()) view.setBigUint64(i * sumBytes, sum, true);
-  return packed;
+  return littleEndian(BigUint64Array.from(sums));
 }
 
 /** What is held of a segment that is not whole. */

@@ -181,7 +181,7 @@ export class PartialSink implements ChunkSink {
 
   write(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
     if (this.#putNow(slices, first * this.#chunkBytes)) {
-      this.#recordRun(first, slices, sums);
+      this.#record(first, slices, sums);
       return atOnce;
     }
     return this.#use(async () => {
@@ -190,7 +190,7 @@ export class PartialSink implements ChunkSink {
       this.#lastPut = putting.catch(() => undefined);
       await putting;
       if (this.#unrecorded !== undefined) throw this.#unrecorded;
-      this.#recordRun(first, slices, sums);
+      this.#record(first, slices, sums);
     });
   }
 
@@ -205,12 +205,6 @@ export class PartialSink implements ChunkSink {
 
   #grewTo(endBytes: number): void {
     this.#dataBytes = Math.max(this.#dataBytes, endBytes);
-  }
-
-  #recordRun(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): void {
-    for (const [i, sum] of sums.entries()) {
-      this.#record(first + i, (slices[i] as Uint8Array).byteLength, sum);
-    }
   }
 
   /** Zeros are written only over something else, from an earlier attempt or a wrong segment. */
@@ -239,15 +233,16 @@ export class PartialSink implements ChunkSink {
    * The journal follows the data, and is not waited for: a process that is killed loses what it
    * trails by. Chunks that follow one another are told together.
    */
-  #record(index: number, bytes: number, sum: bigint): void {
-    this.ledger.add(index, sum);
-    const run = this.#untold;
-    const follows = index === run.first + run.sums.length;
-    if (!follows || run.sums.length === recordSums || run.bytes >= journalTrailBytes) this.#tell();
-    if (this.#untold.sums.length === 0) this.#untold = { first: index, bytes: 0, sums: [] };
-    this.#untold.sums.push(sum);
-    this.#untold.bytes += bytes;
-    this.#telling ??= setTimeout(() => this.#tell(), journalTrailMs);
+  #record(first: number, slices: readonly Uint8Array[], sums: readonly bigint[]): void {
+    this.ledger.addRun(first, sums);
+    const { first: untoldFirst, sums: untold } = this.#untold;
+    const follows = first === untoldFirst + untold.length;
+    if (!follows || untold.length + sums.length > recordSums) this.#tell();
+    if (this.#untold.sums.length === 0) this.#untold = { first, bytes: 0, sums: [] };
+    this.#untold.sums.push(...sums);
+    this.#untold.bytes += endBytesOf(slices, 0);
+    if (this.#untold.bytes >= journalTrailBytes) this.#tell();
+    else this.#telling ??= setTimeout(() => this.#tell(), journalTrailMs);
   }
 
   /** Appends what was written since to the journal. */

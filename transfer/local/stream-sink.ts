@@ -100,7 +100,7 @@ export class StreamSink implements ChunkSink {
   async #send(chunks: readonly Uint8Array[], sums: readonly bigint[]): Promise<void> {
     const last = chunks.at(-1);
     if (last === undefined) return;
-    for (const [i, sum] of sums.entries()) this.ledger.add(this.#nextChunk + i, sum);
+    this.ledger.addRun(this.#nextChunk, sums);
     this.#nextChunk += chunks.length;
     this.#writtenBytes += chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
     const sent = new Promise<void>((resolve, reject) => {
