@@ -11,6 +11,7 @@ import type { ToldLimits } from '../protocol/frames/connection.ts';
 import { limits } from '../protocol/limits.ts';
 import { versions } from '../protocol/preamble.ts';
 import type { Connection } from '../transfer/connection.ts';
+import { Companions } from './companions.ts';
 import { dial } from './dial.ts';
 import type { RetryEvent } from './events.ts';
 import type { Remote } from './remote.ts';
@@ -41,6 +42,7 @@ export class Session {
     for (const connection of this.#open) connection.close();
   };
   readonly #open = new Set<Connection>();
+  readonly #companions = new Companions();
 
   constructor(remote: Remote, options: ConnectOptions) {
     this.#remote = remote;
@@ -186,7 +188,7 @@ export class Session {
     for (;;) {
       const connection = await this.connection();
       try {
-        const result = await work(connection);
+        const result = await this.#companions.beside(() => work(connection));
         this.progressed();
         return result;
       } catch (error) {
@@ -215,7 +217,7 @@ export class Session {
         Promise.all(Array.from({ length: count }, () => this.#dial(inFlightBytes))),
       );
       try {
-        return await work(connections);
+        return await this.#companions.beside(() => work(connections));
       } catch (error) {
         this.#lost(error, connections);
       } finally {

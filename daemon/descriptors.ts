@@ -11,6 +11,8 @@ const ownFiles = 64;
 const shareFiles = 80;
 /** Data and journal of an upload; a download has one. */
 const transferFiles = 2;
+/** With fewer there is no room for a client beside one share. */
+export const leastFiles: number = ownFiles + shareFiles + 16;
 
 /** How many files this process may open; undefined where the system does not tell. */
 export async function openFilesLimit(): Promise<number | undefined> {

@@ -4,10 +4,12 @@ import { mkdir, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/p
 import net from 'node:net';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
+import { leastFiles } from '../../daemon/descriptors.ts';
 import { credentialOf, parseToken } from '../../transfer/authentication.ts';
 import { testToken } from '../helpers/token.ts';
 import { chunkFrame, RawPeer } from '../transfer/helpers/ends.ts';
 import { contentOf, offerOf, sourceOf } from '../transfer/helpers/files.ts';
+import { runFerryd } from './helpers/daemon.ts';
 import { type FerryResult } from './helpers/ferry.ts';
 import { differences, MiB, randomBytes, tempFolder, writeRandomFile } from './helpers/files.ts';
 import { peakOf, writeSparse } from './helpers/memory.ts';
@@ -427,6 +429,29 @@ test.serial(
     t.deepEqual(await differences(scene.at('file'), scene.there('up')), []);
   },
 );
+
+test.serial('where too few files may be opened, ferryd says so, and does not start', async (t) => {
+  if (!isLinux) return;
+  for (const files of [24, 64, leastFiles - 1]) {
+    const through = ['prlimit', `--nofile=${files}:${files}`];
+    const { code, stderr } = await runFerryd(['token', 'list'], { through });
+    t.is(code, 8);
+    t.regex(stderr, new RegExp(`^ferryd: This process may open ${files} files, .*ulimit.*\n$`));
+  }
+});
+
+test.serial('with the fewest files that do, trees and large files go both ways', async (t) => {
+  if (!isLinux) return;
+  const through = ['prlimit', `--nofile=${leastFiles}:${leastFiles}`];
+  const scene = await limitedScene(t, {}, { through });
+  await mkdir(scene.at('tree'));
+  for (let i = 0; i < 200; i += 1) await writeRandomFile(scene.at('tree', `small${i}`), 100 + i);
+  for (let i = 0; i < 8; i += 1) await writeRandomFile(scene.at('tree', `large${i}`), 3 * MiB);
+  await scene.ferry(['upload', scene.at('tree'), scene.url('')], 0);
+  await scene.ferry(['download', scene.url('tree'), scene.at('back')], 0);
+  t.deepEqual(await differences(scene.at('tree'), scene.there('tree')), []);
+  t.deepEqual(await differences(scene.at('tree'), scene.at('back', 'tree')), []);
+});
 
 (isRoot && isLinux ? test.serial : test.serial.skip)(
   'freeBytes: some of the disk stays free; with space again the same command carries on',
