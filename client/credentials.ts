@@ -49,7 +49,7 @@ export async function findCredentials(
 ): Promise<Credentials> {
   const { env, folder } = surroundings;
   const { tokenFile, pin, caFile, binding } = access;
-  const ca = caFile === undefined ? undefined : await readText(path.resolve(folder, caFile));
+  const ca = caFile === undefined ? undefined : await readAuthorities(path.resolve(folder, caFile));
   const given = { pin, ca, binding };
   if (tokenFile !== undefined) {
     return { ...given, token: await readToken(path.resolve(folder, tokenFile)) };
@@ -99,6 +99,16 @@ async function readToken(file: string): Promise<Uint8Array> {
     );
   }
   return parseToken(text);
+}
+
+/** Certificates in PEM, the text of them (RFC 7468, section 5). */
+async function readAuthorities(file: string): Promise<string> {
+  const text = await readText(file);
+  if (/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(text)) return text;
+  throw new FerryError(
+    'usage',
+    `No certificate is in ${shown(file)}: --ca takes those of authorities, in PEM.`,
+  );
 }
 
 async function readText(file: string): Promise<string> {

@@ -21,9 +21,10 @@ export class LargeReads extends Duplex {
     super({ readableHighWaterMark: 1, autoDestroy: false });
     const { sealedBytes, firstBlockBytes } = transferLimits;
     const buffer = bufferPool.takeSpare(sealedBytes) ?? bufferPool.takeLeast(firstBlockBytes);
+    // Of itself the stream would ask for more after each piece: handed on directly, nobody asks.
     const callback = (count: number): boolean => {
       const bytes = buffer.subarray(0, count);
-      if (this.readableFlowing !== true || this.readableLength > 0) return this.push(bytes);
+      if (this.readableFlowing !== true) return this.push(bytes);
       this.emit('data', bytes);
       return this.readableFlowing;
     };
@@ -33,6 +34,7 @@ export class LargeReads extends Duplex {
     this.#socket.once('error', (error) => this.destroy(error));
   }
 
+  /** Who was handed a piece directly has not asked for more. What is queued lies where the next read goes. */
   override resume(): this {
     super.resume();
     if (this.readableLength === 0) this.#socket.resume();

@@ -46,11 +46,14 @@ export function dialSecure(
   return connect({ ...options, ...reading });
 }
 
-/** Who may vouch for the daemon: to read all whom the system trusts takes 20 ms, so only where it matters. */
-function authorities({ ca, pin, token, binding }: Credentials): { ca?: string | [] } {
+/**
+ * Who may vouch for the daemon. To read all whom the system trusts takes 20 ms: only where they have a say.
+ * A list, since Node would take an empty text for none given, and ask the system.
+ */
+function authorities({ ca, pin, token, binding }: Credentials): { ca?: string[] } {
   const isKnownOtherwise = pin !== undefined || (token !== undefined && binding !== 'none');
-  if (ca === undefined) return isKnownOtherwise ? { ca: [] } : {};
-  return { ca };
+  if (ca !== undefined) return { ca: [ca] };
+  return isKnownOtherwise ? { ca: [] } : {};
 }
 
 /** The channel that stands now, to a daemon that may be talked to. Throws FerryError. */

@@ -74,8 +74,8 @@ export class Ledger {
     for (let from = first; from < end; ) {
       const segment = segmentOf(from);
       const to = Math.min(end, (segment + 1) * segmentChunks);
-      const isNew = !this.#isFolded.has(segment);
-      for (const range of isNew ? [{ start: from, end: to }] : this.held.gaps(from, to)) {
+      const isFolded = this.#isFolded.has(segment);
+      for (const range of isFolded ? this.held.gaps(from, to) : [{ start: from, end: to }]) {
         this.#addTo(segment, range, sums, first);
       }
       from = to;

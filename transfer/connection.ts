@@ -271,8 +271,9 @@ export class Connection implements Carrier {
       this.pings.took(performance.now() - this.#deadlines.startedAtMs);
     }
     this.#agreed = agreeLimits(this.#options.hello.limits, peer.limits);
-    const ours = this.#options.hello.limits.inFlightBytes;
-    this.#writer.open(Math.min(ours, peer.limits.inFlightBytes));
+    const { inFlightBytes } = this.#agreed;
+    this.#writer.open(inFlightBytes);
+    this.#receiveWindow.agree(inFlightBytes);
     this.#decoder.zeroChunks = this.features.includes(zeroChunksFeature);
     this.#phase = 'open';
     this.#resolveReady(peer);

@@ -111,7 +111,7 @@ export class SendWindow {
 /** What the peer sends us. */
 export class ReceiveWindow {
   readonly #limitBytes: number;
-  readonly #creditBytes: number;
+  #creditBytes: number;
   readonly #say: (consumed: number) => void;
   #received = 0;
   #consumed = 0;
@@ -122,6 +122,11 @@ export class ReceiveWindow {
     this.#limitBytes = limitBytes;
     this.#creditBytes = Math.min(creditBytes, Math.floor(limitBytes / 4));
     this.#say = say;
+  }
+
+  /** The peer keeps to so much, if that is less than it may: it must hear before half of it is gone. */
+  agree(limitBytes: number): void {
+    this.#creditBytes = Math.min(this.#creditBytes, Math.floor(limitBytes / 4));
   }
 
   /** A bulk payload arrived. Throws ProtocolError when the peer exceeds what we told it. */

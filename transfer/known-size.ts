@@ -45,9 +45,8 @@ export class KnownSize {
   checkLengths(first: number, contents: readonly Uint8Array[]): void {
     const last = contents.length - 1;
     // Where all before it are whole, only the last one can lie past the end, or be shorter.
-    const checked = contents.findIndex(({ length }) => length !== this.#chunkBytes);
-    const from = checked === -1 ? last : Math.min(checked, last);
-    for (let i = from; i <= last; i += 1) {
+    const firstShort = contents.findIndex(({ length }) => length !== this.#chunkBytes);
+    for (let i = firstShort === -1 ? last : firstShort; i <= last; i += 1) {
       this.checkLength(first + i, (contents[i] as Uint8Array).length);
     }
   }

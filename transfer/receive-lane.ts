@@ -114,9 +114,7 @@ export class ReceiveLane implements Listener {
     const isUsed = isWanted && isIntact && !this.request.over;
     const contents = zero ? payloads.map(() => zeroChunk(offer.chunkBytes)) : payloads;
     // What is dropped must not lie past the end either.
-    if (isUsed || end > knownSize.chunks) {
-      knownSize.checkLengths(index, contents);
-    }
+    if (isUsed || end > knownSize.chunks) knownSize.checkLengths(index, contents);
     if (isUsed) {
       this.dealt.remove(index, end);
       if (this.dealt.rangeCount > transferLimits.rangesHeld) {

@@ -214,6 +214,11 @@ test('the system’s authorities vouch for a daemon where nothing else does', as
   await exits(t, 0, [...ls, '--pin', pin], trustingNobody);
   await exits(t, 4, [...ls, '--pin', pin.replaceAll(/[0-9A-F]/g, '0')], trusting);
   await exits(t, 4, [...ls, '--ca', folder.at('other', 'cert.pem')], trusting);
+  for (const text of ['', 'none']) {
+    await writeFile(folder.at('nobody'), text);
+    const { stderr } = await exits(t, 2, [...ls, '--ca', folder.at('nobody')], trusting);
+    t.regex(stderr, /No certificate is in/);
+  }
 });
 
 for (const [kind, names, right, wrong] of [

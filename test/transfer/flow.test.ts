@@ -104,6 +104,17 @@ test('credit is told at a quarter of the window at the latest, and when everythi
   t.deepEqual(told, [25, 100]);
 });
 
+test('a peer that keeps less on its way than it may hears at a quarter of that', (t) => {
+  const told: number[] = [];
+  const window = new ReceiveWindow(1000, 200, (consumed) => told.push(consumed));
+  window.agree(400);
+  window.received(400);
+  window.consumed(99);
+  t.deepEqual(told, []);
+  window.consumed(1);
+  t.deepEqual(told, [100]);
+});
+
 test('two windows joined: the limit is never exceeded, nothing waits for ever, all in order', async (t) => {
   await fc.assert(
     fc.asyncProperty(

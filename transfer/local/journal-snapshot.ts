@@ -15,7 +15,7 @@ export function encodeSnapshot(
   const records: Uint8Array[] = [encodeRecord(header)];
   for (const [first, sums] of ledger.foldedRuns()) {
     for (let from = 0; from < sums.length; from += recordSums) {
-      const part = packSums([...sums.subarray(from, from + recordSums)]);
+      const part = littleEndian(sums.subarray(from, from + recordSums));
       records.push(encodeRecord({ type: 'segments', firstSegment: first + from, sums: part }));
     }
   }
