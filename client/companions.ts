@@ -1,16 +1,20 @@
 /**
- * Work of one run beside other work of it. What a limit of the daemon refuses may have room when something
- * of our own is through, so it is done then: a job that wants more at once than the daemon allows takes
- * longer, and does not fail.
+ * Work of one run beside other work of it. What is refused since too much is under way may have room when
+ * something of our own is through, so it is done then: a job that wants more at once than the daemon allows
+ * takes longer, and does not fail.
  */
 import { FerryError } from '../protocol/errors.ts';
+
+/** Names of the limits that what is under way uses up; the message ends in them (docs/protocol.md). */
+const usedUp =
+  /\((?:transfers|transfersPerToken|stagingFilesPerToken|stagingBytesPerToken|pageBytes)\)\.$/;
 
 export class Companions {
   /** Under way, and not waiting for others. */
   #busy = 0;
   #waiting: (() => void)[] = [];
 
-  /** Does `work`, again whenever a limit stopped it and other work ended since. Throws what it throws. */
+  /** Does `work`, again whenever such a limit stopped it and other work ended since. Throws what it throws. */
   async beside<T>(work: () => Promise<T>): Promise<T> {
     for (;;) {
       this.#busy += 1;
@@ -19,7 +23,8 @@ export class Companions {
         this.#ended();
         return result;
       } catch (error) {
-        const isRefused = error instanceof FerryError && error.failure === 'limit';
+        const isRefused =
+          error instanceof FerryError && error.failure === 'limit' && usedUp.test(error.message);
         // What was refused itself leaves no room: it wakes nobody while others may.
         if (!isRefused || this.#busy === 1) {
           this.#ended();

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { Companions } from '../../client/companions.ts';
 import { TransferError } from '../../protocol/errors.ts';
 
-const refused = (): TransferError => new TransferError('limit', 'Too many (some).');
+const refused = (): TransferError =>
+  new TransferError('limit', 'There are too many: the limit is 4 (transfers).');
 
 /** A daemon that lets `most` be under way at once. */
 class Slots {
@@ -31,7 +32,7 @@ test('what a limit refuses is thrown at once where nothing else is under way', a
   const slots = new Slots(0);
   await t.throwsAsync(
     companions.beside(() => slots.use(1)),
-    { message: /some/ },
+    { message: /too many/ },
   );
   t.is(slots.asked, 1);
 });
@@ -53,6 +54,21 @@ test('whatever is begun together, all of it gets its turn, whatever of it fails'
       );
     }),
   );
+});
+
+test('a limit that nothing under way uses up does not wait for it', async (t) => {
+  const companions = new Companions();
+  let end = (): void => undefined;
+  const other = companions.beside(() => new Promise<void>((resolve) => (end = resolve)));
+  for (const message of ['It is too deep (pathDepth).', 'The quota is used up (quotaBytes).']) {
+    const refusal = new TransferError('limit', message);
+    await t.throwsAsync(
+      companions.beside(() => Promise.reject(refusal)),
+      { is: refusal },
+    );
+  }
+  end();
+  await other;
 });
 
 test('where all of it is refused, all of it fails, asked for a few times each', async (t) => {
