@@ -34,3 +34,10 @@ export async function connectionsFor(
   if (sizeBytes < severalFromBytes) return 1;
   return (await session.isFurtherThan(severalFromMs)) ? several : 1;
 }
+
+/** Tells of a file that gets fewer connections than were asked for: the daemon lets no more in. */
+export function tellFewer({ options, job }: Context, connections: number, path: string): void {
+  if (options.connections === undefined || connections >= options.connections) return;
+  const message = `The daemon lets ${connections} of ${options.connections} connections in.`;
+  job.emit({ type: 'warning', message, path });
+}

@@ -8,7 +8,7 @@ import { type ReceivedFile, receiveFile } from '../transfer/receive-file.ts';
 import type { Request } from '../transfer/request.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { answerOf } from './ask.ts';
-import { type Context, connectionsFor } from './context.ts';
+import { type Context, connectionsFor, tellFewer } from './context.ts';
 import { policyOf } from './transfer-options.ts';
 import { hex, sourceTries } from './upload-file.ts';
 
@@ -58,7 +58,10 @@ class Downloading {
       const received =
         connections === 1
           ? await session.run((connection) => this.#receive([connection]))
-          : await session.runOnSeveral(connections, (all) => this.#receive(all));
+          : await session.runOnSeveral(connections, (all) => {
+              tellFewer(this.#context, all.length, this.#file.label);
+              return this.#receive(all);
+            });
       this.#finished(received);
     } catch (error) {
       this.#count(0);

@@ -74,13 +74,7 @@ export class Session {
   async isFurtherThan(roundTripMs: number): Promise<boolean> {
     const connection = await this.connection();
     const isFar = (): boolean => (connection.pings.roundTripMs ?? 0) >= roundTripMs;
-    for (let i = 0; i < roundTrips && isFar(); i += 1) {
-      const answered = new Promise<void>((resolve) => {
-        connection.pings.onRoundTrip = () => resolve();
-      });
-      connection.ping();
-      await Promise.race([answered, connection.closed]);
-    }
+    for (let i = 0; i < roundTrips && isFar(); i += 1) await pinged(connection);
     return isFar();
   }
 
@@ -199,12 +193,17 @@ export class Session {
 
   /** Work on `connection` failed: throws unless it may go on with another one. */
   lost(error: unknown, connection: Connection): void {
-    this.#lost(error, [connection]);
+    const failure = this.#retryable(error);
+    // Others who worked on the same connection lost it by the same failure: it counts once.
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    connection.close();
+    this.#failed(failure);
   }
 
   /**
-   * Does `work` on `count` connections of its own, which share what may be on its way. The first one
-   * counts: when it is lost, all are opened again.
+   * Does `work` on up to `count` connections of its own, which share what may be on its way: as many as the
+   * daemon lets in. The first one counts: when it is lost, all are opened again.
    */
   async runOnSeveral<T>(
     count: number,
@@ -213,33 +212,49 @@ export class Session {
     const inFlightBytes = Math.floor(this.#inFlightBytes / count);
     for (;;) {
       this.#signal?.throwIfAborted();
-      const connections = await this.#redial(() =>
-        Promise.all(Array.from({ length: count }, () => this.#dial(inFlightBytes))),
-      );
+      const connections = await this.#redial(() => this.#dialSeveral(count, inFlightBytes));
+      // A single one has but its share of what may be on its way; the one that there is may have all.
+      const leastOwn = this.#connection?.isOpen === true ? 2 : 1;
+      if (connections.length < leastOwn) {
+        for (const connection of connections) connection.close();
+        return await this.run((connection) => work([connection]));
+      }
       try {
         return await this.#companions.beside(() => work(connections));
       } catch (error) {
-        this.#lost(error, connections);
+        this.#failed(this.#retryable(error));
       } finally {
         for (const connection of connections) connection.close();
       }
     }
   }
 
-  /** Throws what cannot be mended by another attempt. */
-  #lost(error: unknown, connections: readonly Connection[]): void {
+  /** Those of `count` new connections that the daemon lets in. Throws what else is wrong with any of them. */
+  async #dialSeveral(count: number, inFlightBytes: number): Promise<Connection[]> {
+    const all = await Promise.allSettled(
+      Array.from({ length: count }, async () => {
+        const connection = await this.#dial(inFlightBytes);
+        // It says whether there is room only to those whom it knows, after they have greeted.
+        const failure = await pinged(connection);
+        if (failure !== undefined) throw failure;
+        return connection;
+      }),
+    );
+    const connections = all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const wrong = all.find((one) => one.status === 'rejected' && !isTurnedAway(one.reason));
+    if (wrong?.status !== 'rejected') return connections;
+    for (const connection of connections) connection.close();
+    throw wrong.reason;
+  }
+
+  /** Gives what another attempt may mend. Throws what none can. */
+  #retryable(error: unknown): FerryError {
     this.#signal?.throwIfAborted();
     if (!(error instanceof FerryError) || !error.retryable) throw error;
     // A daemon that is full says so once it knows who asks: still our first attempt to come in.
-    const isTurnedAway = error.failure === 'connections' && !this.#everProgressed;
-    if (isTurnedAway && !this.#options.retryFirst) throw error;
-    for (const connection of connections) {
-      // Others who worked on the same connection lost it by the same failure: it counts once.
-      if (connection === this.#connection) this.#connection = undefined;
-      else if (connections.length === 1) return;
-      connection.close();
-    }
-    this.#failed(error);
+    const isStillFirst = isTurnedAway(error) && !this.#everProgressed;
+    if (isStillFirst && !this.#options.retryFirst) throw error;
+    return error;
   }
 
   async close(): Promise<void> {
@@ -248,4 +263,16 @@ export class Session {
     for (const connection of this.#open) connection.close();
     await Promise.all(closed);
   }
+}
+
+const isTurnedAway = (error: unknown): boolean =>
+  error instanceof FerryError && error.failure === 'connections';
+
+/** Waits for the answer to a ping; gives why there will be none, where the connection ends instead. */
+async function pinged(connection: Connection): Promise<FerryError | undefined> {
+  const answered = new Promise<undefined>((resolve) => {
+    connection.pings.onRoundTrip = () => resolve(undefined);
+  });
+  connection.ping();
+  return await Promise.race([answered, connection.closed]);
 }

@@ -7,7 +7,7 @@ import type { Connection } from '../transfer/connection.ts';
 import { Sending, type SendOptions } from '../transfer/send.ts';
 import type { ChunkSource, Storage } from '../transfer/storage.ts';
 import { newOperation } from './ask.ts';
-import { type Context, connectionsFor } from './context.ts';
+import { type Context, connectionsFor, tellFewer } from './context.ts';
 import { policyOf } from './transfer-options.ts';
 
 /** A file that changes while it is sent is begun again so often. */
@@ -82,12 +82,14 @@ export class FileUpload {
       const complete =
         connections === 1
           ? await this.#context.session.run((connection) => this.#send(sending, connection, 1))
-          : await this.#context.session.runOnSeveral(connections, async ([first, ...others]) => {
+          : await this.#context.session.runOnSeveral(connections, async (all) => {
+              const [first, ...others] = all;
+              tellFewer(this.#context, all.length, this.#label);
               onWant = (want) => {
                 onWant = () => undefined;
                 for (const other of others) this.#join(sending, other, want);
               };
-              return await this.#send(sending, first as Connection, connections);
+              return await this.#send(sending, first as Connection, all.length);
             });
       this.#finished(sending.sizeBytes ?? 0, complete);
     } catch (error) {

@@ -119,6 +119,28 @@ test.serial(
   },
 );
 
+test.serial('a large file goes on as many connections as the daemon lets in', async (t) => {
+  const scene = await limitedScene(t, {});
+  const file = scene.at('large');
+  await writeRandomFile(file, 64 * MiB);
+  for (const most of [1, 2, 3]) {
+    const token = await scene.addToken(`most${most}`, '--max-connections', `${most}`);
+    const env = { FERRY_TOKEN: token, FERRY_RETRIES: '0' };
+    const back = scene.at(`back${most}`);
+    for (const [name, from, to] of [
+      ['upload', file, scene.url(`up${most}`)],
+      ['download', scene.url(`up${most}`), back],
+    ] as const) {
+      const args = [name, '--json', '--connections', '4', from, to];
+      const { events, stderr } = await scene.ferry(args, 0, { env });
+      const told = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+      t.is(told.length, 1, stderr);
+      t.regex(told[0] ?? '', /^The daemon lets [123] of 4 /);
+    }
+    t.deepEqual(await differences(file, back), []);
+  }
+});
+
 test.serial("a token's own max-connections", async (t) => {
   const scene = await limitedScene(t, {});
   const token = await scene.addToken('one', '--max-connections', '1');
