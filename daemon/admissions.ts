@@ -1,12 +1,16 @@
 /**
  * Who may hold a connection.
  *
- * Those who have not proved a token have a pool of their own, in which the oldest gives way to the
- * new one: however many knock and stay silent, whoever has a token comes in. Behind it count all
- * connections, those of one address and those of one token.
+ * Those who have not proved a token have a pool of their own. When it is full, whoever has most places
+ * in it loses the oldest of them: however many knock from one address and stay silent, whoever has a
+ * token comes in from another one, however long its handshake takes. Only who has about as many
+ * addresses as there are places, or the client's own, still wins against a slow handshake; of IPv6 a
+ * /64 counts as one address. Behind the pool count all connections, those of one address and those of
+ * one token.
  */
 import { ProtocolError } from '../protocol/errors.ts';
 import type { DaemonLimits } from './limits.ts';
+import { networkOf } from './network.ts';
 
 /** Somebody's place: in the pool first, then admitted. */
 export interface Place {
@@ -15,10 +19,16 @@ export interface Place {
   leave(): void;
 }
 
+interface Pending {
+  readonly network: string;
+  readonly giveWay: () => void;
+}
+
 export class Admissions {
   readonly #limits: DaemonLimits;
-  /** In order of arrival; each with what ends it. */
-  readonly #pending = new Map<Place, () => void>();
+  /** In order of arrival. */
+  readonly #pending = new Map<Place, Pending>();
+  readonly #pendingByNetwork = new Map<string, number>();
   readonly #byAddress = new Map<string, number>();
   readonly #byToken = new Map<string, number>();
   #admitted = 0;
@@ -41,14 +51,14 @@ export class Admissions {
     const place: Place = {
       admit: (tokenId, most = Infinity) => {
         this.#check(address, tokenId, most);
-        this.#pending.delete(place);
+        this.#forget(place);
         token = tokenId;
         this.#admitted += 1;
         add(this.#byAddress, address, 1);
         add(this.#byToken, token, 1);
       },
       leave: () => {
-        this.#pending.delete(place);
+        this.#forget(place);
         if (token === undefined) return;
         this.#admitted -= 1;
         add(this.#byAddress, address, -1);
@@ -56,19 +66,42 @@ export class Admissions {
         token = undefined;
       },
     };
-    this.#pending.set(place, giveWay);
-    for (const [oldest, end] of this.#pending) {
-      if (this.#pending.size <= this.#limits.pendingConnections) break;
-      this.#pending.delete(oldest);
-      end();
-    }
+    const network = networkOf(address);
+    this.#pending.set(place, { network, giveWay });
+    add(this.#pendingByNetwork, network, 1);
+    while (this.#pending.size > this.#limits.pendingConnections) this.#makeRoom();
     return place;
   }
 
   /** Ends all that are still in the pool. */
   close(): void {
-    for (const end of this.#pending.values()) end();
-    this.#pending.clear();
+    for (const [place, { giveWay }] of this.#pending) {
+      this.#forget(place);
+      giveWay();
+    }
+  }
+
+  /** Ends the oldest of those whose network has most in the pool. */
+  #makeRoom(): void {
+    let most = 0;
+    let oldest: readonly [Place, Pending] | undefined;
+    for (const entry of this.#pending) {
+      const count = this.#pendingByNetwork.get(entry[1].network) ?? 0;
+      if (count <= most) continue;
+      most = count;
+      oldest = entry;
+    }
+    if (oldest === undefined) return;
+    const [place, { giveWay }] = oldest;
+    this.#forget(place);
+    giveWay();
+  }
+
+  #forget(place: Place): void {
+    const pending = this.#pending.get(place);
+    if (pending === undefined) return;
+    this.#pending.delete(place);
+    add(this.#pendingByNetwork, pending.network, -1);
   }
 
   #check(address: string, tokenId: string, most: number): void {

@@ -3,7 +3,7 @@ import type { FailureName } from '../protocol/errors.ts';
 import type { Frame } from '../protocol/frames.ts';
 import type { Traffic } from '../transfer/request.ts';
 
-/** Why somebody was not let in; `pending`: gave way to newer ones before it proved a token. */
+/** Why somebody was not let in; `pending`: gave way to others before it proved a token. */
 type Refusal = 'address' | 'token' | 'connections' | 'pending';
 
 export type Result = 'ok' | FailureName;

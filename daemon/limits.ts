@@ -58,7 +58,7 @@ export const limitTable = {
   connectionsPerToken: count(128, 'of them, of one token'),
   pendingConnections: count(
     64,
-    'connections that have not proved a token; when it is full, the oldest gives way to the new one',
+    'connections that have not proved a token; when it is full, the address that has most loses its oldest',
   ),
   greetingBytes: bytes(
     transferLimits.greetingBytes,

@@ -9,7 +9,7 @@ import { differences, randomBytes } from '../system/helpers/files.ts';
 import { until } from '../system/helpers/wait.ts';
 import { failures, isRefused, isSilent } from './helpers/cases.ts';
 import { Ground } from './helpers/ground.ts';
-import { hello, knownToken } from './helpers/peer.ts';
+import { hello, knownToken, type Peer } from './helpers/peer.ts';
 import { tokenId } from './helpers/token.ts';
 import { frame, preamble, u64 } from './helpers/wire.ts';
 
@@ -85,6 +85,20 @@ test.serial('pendingConnections: the oldest stranger gives way, clients are serv
     await isSilent(t, strangers[0] as (typeof strangers)[0], 'the oldest');
   });
 });
+
+test.serial(
+  'pendingConnections: a crowd from one address leaves a slow client alone',
+  async (t) => {
+    await ground.stands(t, async () => {
+      const slow = await ground.stranger('127.0.5.2');
+      const crowd: Peer[] = [];
+      for (let i = 0; i < 10; i += 1) crowd.push(await ground.stranger('127.0.5.3'));
+      await until('the crowd gives way', () => crowd.filter(({ isOver }) => isOver).length >= 8);
+      await slow.greet();
+      t.true(await slow.isServed());
+    });
+  },
+);
 
 test.serial('replyQueueBytes: who asks and never reads is closed', async (t) => {
   const pings = Buffer.concat(Array.from({ length: 1_000 }, () => frame('ping', 0, u64(1))));
