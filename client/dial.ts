@@ -33,6 +33,7 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
   const input = new InputBuffer();
   // TLS takes time to load: only where it is spoken.
   const secure = remote.scheme === 'ferry' ? await import('./secure.ts') : undefined;
+  options.signal?.throwIfAborted();
   const { credentials, receives = false } = options;
   const secured = secure?.dialSecure(remote, credentials, { input, receives });
   const socket = secured ?? dialPlain(remote, input);

@@ -8,6 +8,7 @@ import { type Context, newContext } from './context.ts';
 import type { FerryEvent, RetryEvent } from './events.ts';
 import { Job } from './job.ts';
 import type { BenchSettings } from './measure/settings.ts';
+import { stopAfter } from './out-of-time.ts';
 import type { Remote } from './remote.ts';
 import { Session } from './session.ts';
 import {
@@ -159,10 +160,7 @@ export class Ferry {
     };
     signal?.addEventListener('abort', abort);
     if (signal?.aborted === true) abort();
-    const timer =
-      options.maxDurationMs === undefined
-        ? undefined
-        : setTimeout(() => stop.abort(outOfTime()), options.maxDurationMs);
+    const timer = stopAfter(options.maxDurationMs, stop);
     session.stopOn(stop.signal);
     let single = true;
     const running = work(newContext(session, options, job))
@@ -191,11 +189,4 @@ export class Ferry {
   async close(): Promise<void> {
     await this.#session.close();
   }
-}
-
-function outOfTime(): FerryError {
-  return new FerryError(
-    'timeout',
-    'The time allowed with --max-duration is over: run the same command again to carry on.',
-  );
 }

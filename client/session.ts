@@ -133,6 +133,8 @@ export class Session {
         this.#everConnected = true;
         return opened;
       } catch (error) {
+        // It may have failed because it was stopped: then nothing is tried again.
+        this.#signal?.throwIfAborted();
         const mayRetry = this.#everConnected || this.#options.retryFirst;
         if (!(error instanceof FerryError) || !error.retryable || !mayRetry) throw error;
         this.#failed(error);

@@ -55,6 +55,7 @@ async function prepare(shell: Shell, words: string[], parsed: ParsedCommand): Pr
     lock: parsed.lock === true ? jobParts(shell, 'download', [target], remotes) : undefined,
     stopsItself: true,
     resumes: !streams && options.resume && !options.dryRun,
+    maxDurationMs: options.maxDurationMs,
     run: (ferry, signal) =>
       ferry.download(sources, streams ? { stream: shell.stdout } : target, options, signal),
   };

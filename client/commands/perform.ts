@@ -3,6 +3,7 @@ import { FerryError } from '../../protocol/errors.ts';
 import { findCredentials } from '../credentials.ts';
 import type { ErrorEvent, FerryEvent, StartEvent } from '../events.ts';
 import type { Ferry } from '../ferry.ts';
+import { stopAfter } from '../out-of-time.ts';
 import { type Remote, remoteText } from '../remote.ts';
 import { createRenderer, type Renderer, type View } from '../render.ts';
 import type { Connecting } from './options.ts';
@@ -20,6 +21,8 @@ export interface Task {
   readonly stopsItself: boolean;
   /** Whether the same command carries on where this one stopped. */
   readonly resumes: boolean;
+  /** It stops after this time, in which it may never connect; undefined: no limit. */
+  readonly maxDurationMs?: number | undefined;
   /** Its events, a summary last. */
   run(ferry: Ferry, signal: AbortSignal): AsyncIterable<FerryEvent>;
 }
@@ -38,6 +41,7 @@ export async function perform(
   const startedAtMs = performance.now();
   const stop = new AbortController();
   let resumes = false;
+  let timer: NodeJS.Timeout | undefined;
   shell.onStop((failure) => {
     stop.abort(new FerryError(failure, stoppedMessage(failure, resumes)));
     if (resumes) renderer.note('Stopping; once more, and it stops at once.');
@@ -46,10 +50,13 @@ export async function perform(
     // Raced, since a list may be read from a stdin that never ends.
     const task = await untilAborted(Promise.resolve().then(prepare), stop.signal);
     ({ resumes } = task);
+    // From here on, since a transfer counts its own time only once the connection stands.
+    timer = stopAfter(task.maxDurationMs, stop);
     return await runTask(shell, command, task, renderer, stop.signal);
   } catch (error) {
     return await showFailure(shell, view, renderer, error, startedAtMs);
   } finally {
+    clearTimeout(timer);
     renderer.close();
   }
 }

@@ -62,6 +62,7 @@ async function prepare(shell: Shell, words: string[], parsed: ParsedCommand): Pr
     lock: parsed.lock === true ? jobParts(shell, 'upload', paths, [remote]) : undefined,
     stopsItself: true,
     resumes: !streams && options.resume && !options.dryRun,
+    maxDurationMs: options.maxDurationMs,
     run: (ferry, signal) => ferry.upload(sources, target, options, signal),
   };
 }

@@ -72,6 +72,39 @@ test.serial('no daemon there, an unknown host: exit 35 at once', async (t) => {
   t.is(retried.events.filter(({ type }) => type === 'retry').length, 1);
 });
 
+test.serial('--max-duration is over before a connection stands: exit 30 then', async (t) => {
+  const silent = net.createServer((socket) => socket.on('error', () => undefined));
+  const [silentPort, freedPort] = [await listening(silent), await freePort()];
+  t.teardown(() => silent.close());
+  const folder = await tempFolder();
+  t.teardown(folder.remove);
+  // The handshake, the greeting, and the waits between attempts: each alone takes 10 s or more.
+  const roots = [
+    `ferry://127.0.0.1:${silentPort}`,
+    `ferry+tcp://127.0.0.1:${silentPort}`,
+    `ferry://127.0.0.1:${freedPort}`,
+  ];
+  for (const root of roots) {
+    for (const paths of [
+      ['upload', '/etc/hostname', `${root}/x`],
+      ['download', `${root}/x`, folder.at('x')],
+    ]) {
+      const limited = [...paths, '--max-duration', '2s', '--retries', '9', '--json'];
+      const startedAtMs = performance.now();
+      const { code, events, stderr } = await runFerry(limited);
+      const what = `${paths.join(' ')}\n${stderr}`;
+      t.is(code, 30, what);
+      t.true(performance.now() - startedAtMs < 7_000, what);
+      const [error, ...more] = events.filter(({ type }) => type === 'error');
+      t.like(error, { failure: 'timeout', exitCode: 30 }, what);
+      t.deepEqual(more, [], what);
+      // What was stopped is not tried again.
+      const retries = events.filter(({ type }) => type === 'retry');
+      t.is(retries.length > 0, root.includes(`${freedPort}`), what);
+    }
+  }
+});
+
 testAsRoot(
   'no answer, no way there: exit 35, and a firewall is among what may be the cause',
   async (t) => {
@@ -81,6 +114,13 @@ testAsRoot(
     const through = ['unshare', '--net', 'sh', '-ec', `${network}; exec "$@"`, 'sh'];
     await Promise.all([
       refuses(t, ['ls', 'ferry://10.9.8.1/'], 35, /no answer; .*firewall/, { through }),
+      refuses(
+        t,
+        ['upload', '--max-duration', '2s', '/etc/hostname', 'ferry://10.9.8.1/x'],
+        30,
+        /--max-duration/,
+        { through },
+      ),
       refuses(t, ['ls', 'ferry://10.9.7.1/'], 35, /no way to that machine; .*firewall/, {
         through,
       }),
