@@ -53,6 +53,7 @@ export async function dial(remote: Remote, options: DialOptions): Promise<Connec
       }),
       prover: proverOn(channel ?? unbound, credentials),
       progressMs: options.timeoutMs,
+      progressName: '--timeout',
       greetingMs: dialMs,
     });
     await connection.ready.catch((error: unknown) => {
@@ -114,7 +115,7 @@ function notConnected({ scheme, host, port }: Remote, cause: NodeJS.ErrnoExcepti
       'there is no way to that machine; is it on, on this network, and does a firewall let the port through?',
     ENETUNREACH: 'there is no way to that network; is this machine connected?',
   };
-  const reason = reasons[code] ?? (cause.message || code);
+  const reason = reasons[code] ?? brokenHandshake(cause) ?? (cause.message || code);
   return new FerryError(
     'never-connected',
     `Cannot connect to ${host}:${port}: ${reason}${reason.endsWith('?') ? '' : '.'}`,
@@ -124,12 +125,34 @@ function notConnected({ scheme, host, port }: Remote, cause: NodeJS.ErrnoExcepti
   );
 }
 
+/** What OpenSSL found wrong, if it did: of itself it tells it with addresses and lines of its code. */
+function brokenHandshake(cause: OpenSslError): string | undefined {
+  const { code = '', library, reason = code } = cause;
+  if (library === undefined && !code.startsWith('ERR_SSL_')) return undefined;
+  return `the TLS handshake failed (${reason}); try again, and if it stays so, something on the way changes what is sent`;
+}
+
+/** The types of Node lack it; its documentation has it. */
+interface OpenSslError extends NodeJS.ErrnoException {
+  readonly library?: string;
+  readonly reason?: string;
+}
+
 /** The TCP connection stood, but what answered is no daemon, or said no. */
-function notGreeted({ scheme, host, port }: Remote, error: FerryError): FerryError {
+function notGreeted(remote: Remote, error: FerryError): FerryError {
+  const { scheme, host, port } = remote;
   if (error.failure !== 'connection-lost' && error.failure !== 'timeout') return error;
+  const { cause } = error;
+  // TLS 1.3 lets us speak before the other side has taken the handshake.
+  if (cause instanceof Error && brokenHandshake(cause) !== undefined) {
+    return notConnected(remote, cause);
+  }
+  const serves = scheme === 'ferry' ? 'TLS' : 'plain TCP; with TLS it is ferry://';
   return new FerryError(
     'never-connected',
-    `${host}:${port} closed the connection without a greeting: is that ferryd, does it allow this address, and serve ${scheme === 'ferry' ? 'TLS' : 'plain TCP; with TLS it is ferry://'}?`,
+    error.failure === 'timeout'
+      ? `${host}:${port} took the connection, and did not answer for ${dialMs / 1000} s: is that ferryd, is it too busy, and does it serve ${serves}?`
+      : `${host}:${port} closed the connection without a greeting: is that ferryd, does it allow this address, and serve ${serves}?`,
     { cause: error },
   );
 }

@@ -10,6 +10,8 @@ export interface Timeouts {
   readonly silenceMs?: number;
   readonly tickMs?: number;
   readonly progressMs?: number;
+  /** What whoever set it knows `progressMs` by. */
+  readonly progressName?: string;
   readonly workingMs?: number;
 }
 
@@ -23,7 +25,7 @@ export class Deadlines {
   movedAtMs: number = performance.now();
 
   constructor(timeouts: Timeouts) {
-    this.#timeouts = { ...transferLimits, ...timeouts };
+    this.#timeouts = { ...transferLimits, progressName: 'progressMs', ...timeouts };
     this.#pace = new FramePace(this.#timeouts.progressMs);
   }
 
@@ -63,7 +65,8 @@ export class Deadlines {
   /** What the other side does wrong, if it is to be given up by now. */
   overdue(nowMs: number): string | undefined {
     if (nowMs - this.heardAtMs > this.#timeouts.silenceMs) return 'has not been heard from';
-    return this.#pace.isTooSlow(nowMs) ? 'sends a frame too slowly (progressMs)' : undefined;
+    if (!this.#pace.isTooSlow(nowMs)) return undefined;
+    return `sends a frame too slowly (${this.#timeouts.progressName})`;
   }
 
   /** Why a request is to be given up by now, if it is. To be asked after `overdue`. */

@@ -83,6 +83,8 @@ export interface Listener {
 export interface Patience {
   /** Without anything that comes forward. */
   readonly progressMs: number;
+  /** What whoever set it knows it by. */
+  readonly progressName: string;
   /** With nothing but what the peer says of itself. */
   readonly workingMs: number;
 }
@@ -156,11 +158,11 @@ export class Request {
   overdue(
     nowMs: number,
     othersMovedAtMs: number,
-    { progressMs, workingMs }: Patience,
+    { progressMs, progressName, workingMs }: Patience,
   ): string | undefined {
     if (this.over) return undefined;
     if (nowMs - Math.max(this.progressAtMs, othersMovedAtMs) > progressMs) {
-      return `Nothing moved for ${Math.round(progressMs / 1000)} s (progressMs).`;
+      return `Nothing moved for ${Math.round(progressMs / 1000)} s (${progressName}).`;
     }
     return nowMs - this.provenAtMs > workingMs
       ? `The other side only said for ${Math.round(workingMs / 1000)} s that it works (workingMs).`

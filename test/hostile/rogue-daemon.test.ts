@@ -241,6 +241,18 @@ for (const [what, [exit, answers]] of Object.entries(files)) {
   });
 }
 
+test.serial('a daemon that never answers: the user is told of --timeout', async (t) => {
+  const args = (url: (path?: string) => string): string[] => ['ls', '--timeout', '1s', url()];
+  const { code, stderr } = await visitor.visits(t, {}, args, false);
+  t.is(code, 30, stderr);
+  t.regex(stderr, /^ferry: Nothing moved for 1 s \(--timeout\)\.\n$/);
+  // Half a frame, and no more of it.
+  const half = { list: ((guest) => guest.write(Buffer.alloc(5, 1))) satisfies Answer };
+  const slow = await visitor.visits(t, half, args, false);
+  t.is(slow.code, 30, slow.stderr);
+  t.regex(slow.stderr, /too slowly \(--timeout\)\.\n$/);
+});
+
 test.serial('an honest download from this daemon works', async (t) => {
   const all = { stat: isFile(7), download: offers(content), want: sends(content) };
   const { code, made } = await visitor.visits(t, all, download('file'));

@@ -140,6 +140,19 @@ test.serial('a port where something else answers: exit 35 or 7, with a hint', as
     t.regex(stderr, /^ferry: [^\n]+\n$/);
     t.regex(stderr, /ferryd|chunkferry/);
   }
+  // A TLS alert, as anything that OpenSSL finds wrong, and a first record that is none of a handshake.
+  for (const [said, says] of [
+    ['15030300020228', /: the TLS handshake failed \(sslv3 alert handshake failure\); try again, /],
+    ['1703030001aa', /: the TLS handshake failed \(unexpected message\); try again, /],
+  ] as const) {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write(Buffer.from(said, 'hex'));
+    });
+    const port = await listening(server);
+    t.teardown(() => server.close());
+    await refuses(t, ['ls', `ferry://127.0.0.1:${port}/`], 35, says, { hides: 'openssl' });
+  }
   // The other way round: HTTP to a daemon is closed without a word.
   const scene = await setScene(t);
   const answer = await new Promise<string>((resolve) => {
@@ -153,6 +166,14 @@ test.serial('a port where something else answers: exit 35 or 7, with a hint', as
     socket.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
   });
   t.notRegex(answer, /daemon|main\.js|Error/);
+});
+
+test('what takes the connection and says nothing is not told as one that closed it', async (t) => {
+  const silent = net.createServer((socket) => socket.on('error', () => undefined));
+  const port = await listening(silent);
+  t.teardown(() => silent.close());
+  const says = /took the connection, and did not answer for 10 s: is that ferryd/;
+  await refuses(t, ['ls', `ferry+tcp://127.0.0.1:${port}/`], 35, says);
 });
 
 test.serial('a daemon of another version, or one that breaks the rules: exit 7', async (t) => {

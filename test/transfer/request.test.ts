@@ -193,14 +193,14 @@ test('only work that gets on counts as progress', (t) => {
 
 test('what the peer only says of itself counts for a while; what moves counts always', (t) => {
   const { request } = moving();
-  const patience = { progressMs: 60_000, workingMs: 100_000 };
+  const patience = { progressMs: 60_000, progressName: '--timeout', workingMs: 100_000 };
   request.provenAtMs = request.progressAtMs = -1;
   request.hear({ type: 'working', request: 1, phase: 'hashing', done: 1, total: 9 }, 0);
   t.is(request.provenAtMs, -1);
   const heardAtMs = request.progressAtMs;
   t.is(request.overdue(heardAtMs, 0, { ...patience, workingMs: heardAtMs + 2 }), undefined);
   t.regex(request.overdue(heardAtMs, 0, { ...patience, workingMs: 0 }) ?? '', /\(workingMs\)/);
-  t.regex(request.overdue(heardAtMs + 60_001, 0, patience) ?? '', /\(progressMs\)/);
+  t.regex(request.overdue(heardAtMs + 60_001, 0, patience) ?? '', /60 s \(--timeout\)/);
   request.progressed();
   const provedAtMs = request.provenAtMs;
   t.is(request.overdue(provedAtMs + 60_000, 0, patience), undefined);
