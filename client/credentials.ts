@@ -7,11 +7,11 @@
  * machine, of the same user, it is in the daemon's own state folder.
  */
 import { readFile, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
 import { type Binding, parseToken } from '../transfer/authentication.ts';
+import { homeFolder } from '../transfer/local/home-folder.ts';
 import type { Paired } from './paired.ts';
 import { isSameDaemon, type Remote } from './remote.ts';
 import type { Credentials } from './transfer-options.ts';
@@ -77,8 +77,9 @@ async function pairedWith(remote: Remote, { env }: Surroundings): Promise<Paired
  */
 async function ownToken({ env }: Surroundings): Promise<Uint8Array | undefined> {
   const base = env['XDG_STATE_HOME'] ?? '';
-  const home = env['HOME'] ?? homedir();
-  const state = path.isAbsolute(base) ? base : path.join(home, '.local', 'state');
+  const state = path.isAbsolute(base)
+    ? base
+    : path.join(homeFolder(env, 'set HOME or XDG_STATE_HOME'), '.local', 'state');
   const tokenFile = path.join(state, 'chunkferry', 'token');
   return await readToken(tokenFile).catch((error: unknown) => {
     if (isMissing(error)) return undefined;

@@ -4,12 +4,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { parse, stringify, type TomlTable } from 'smol-toml';
 import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
 import { parseToken, tokenText } from '../transfer/authentication.ts';
+import { homeFolder } from '../transfer/local/home-folder.ts';
 import { parsePin } from './pin.ts';
 import { parseRemote, type Remote, remoteText } from './remote.ts';
 
@@ -32,7 +32,9 @@ export const pairedName: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]+$/;
 
 function pairedFile(env: Env): string {
   const base = env['XDG_CONFIG_HOME'] ?? '';
-  const config = path.isAbsolute(base) ? base : path.join(env['HOME'] ?? homedir(), '.config');
+  const config = path.isAbsolute(base)
+    ? base
+    : path.join(homeFolder(env, 'set HOME or XDG_CONFIG_HOME'), '.config');
   return path.join(config, 'chunkferry', 'remotes.toml');
 }
 

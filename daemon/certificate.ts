@@ -1,13 +1,14 @@
 /** The certificate that the daemon shows: its own, made at the first start, or one that is given. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
 import type { MadeCertificate } from './certificate-maker.ts';
+import { privateFolder, writePrivate } from './private-file.ts';
 
 export interface Identity {
   readonly context: SecureContext;
@@ -23,8 +24,6 @@ export interface CertificateFiles {
 // Compiled code and sources have the same layout, and different suffixes.
 const suffix = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
 const makerUrl = new URL(`./certificate-maker${suffix}`, import.meta.url);
-const ownerOnly = 0o700;
-const ownFile = 0o600;
 
 /** The certificate of `files`, or the daemon's own from `stateFolder`. Throws FerryError. */
 export async function loadIdentity(
@@ -67,11 +66,11 @@ async function ownFiles(stateFolder: string): Promise<CertificateFiles> {
     key: path.join(stateFolder, 'key.pem'),
   };
   if (existsSync(files.cert) && existsSync(files.key)) return files;
-  mkdirSync(stateFolder, { recursive: true, mode: ownerOnly });
+  await privateFolder(stateFolder);
   const { cert, key } = await newCertificate();
   // The certificate comes last: without it, the next start makes both anew.
-  writeWhole(files.key, key);
-  writeWhole(files.cert, cert);
+  await writePrivate(files.key, key);
+  await writePrivate(files.cert, cert);
   return files;
 }
 
@@ -82,10 +81,4 @@ async function newCertificate(): Promise<MadeCertificate> {
   const [made] = (await once(worker, 'message')) as [MadeCertificate];
   await ended;
   return made;
-}
-
-function writeWhole(file: string, content: string): void {
-  const beside = `${file}.new`;
-  writeFileSync(beside, content, { mode: ownFile, flush: true });
-  renameSync(beside, file);
 }

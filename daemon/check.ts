@@ -10,9 +10,8 @@ import type { ShareOption } from './values.ts';
 /** Lines for people. Changes nothing. Throws FerryError for what would stop a start. */
 export async function report(
   { options, file, origins, warnings }: Configuration,
-  defaultState: string,
+  state: string,
 ): Promise<string> {
-  const state = options.state ?? defaultState;
   refuseOverlaps(options.shares);
   for (const share of options.shares) checkFolder(share);
   const { tlsCert } = options;

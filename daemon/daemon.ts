@@ -1,5 +1,5 @@
 /** The daemon, put together: storages, claims, the service and its server. */
-import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { realpathSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { FerryError } from '../protocol/errors.ts';
@@ -20,6 +20,7 @@ import type { MetricsServer } from './metrics-server.ts';
 import { type DaemonOptions, loopback } from './options.ts';
 import { limitPaths } from './path-limits.ts';
 import { onlyPortableNames } from './portable-names.ts';
+import { unusable } from './private-file.ts';
 import { MemoryRegistry } from './registry.ts';
 import { Service } from './serve.ts';
 import { Server } from './server.ts';
@@ -270,9 +271,14 @@ export function refuseOverlaps(shares: readonly ShareOption[]): void {
 
 /** Leaves a note of where this daemon listens, for tools on the same machine. */
 function noteAddress(stateFolder: string, note: Note, certificate: string | undefined): void {
-  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+  const file = path.join(stateFolder, noteName);
   const text = `${JSON.stringify({ ...note, certificate })}\n`;
-  writeFileSync(path.join(stateFolder, noteName), text, { mode: 0o600 });
+  try {
+    // In its place, since a full disk may have no room for another one: each start writes it anew.
+    writeFileSync(file, text, { mode: 0o600 });
+  } catch (cause) {
+    throw unusable(file, cause);
+  }
 }
 
 function shownAddress({ address, port }: AddressInfo): string {

@@ -91,7 +91,8 @@ function openToOthers(file: string): FerryError {
   );
 }
 
-function unusable(file: string, cause: unknown): FerryError {
+/** What is said where a file of the state folder cannot be read or written. */
+export function unusable(file: string, cause: unknown): FerryError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new FerryError('usage', `Cannot use ${shown(file)}: ${reason}.`, { cause });
 }

@@ -1,9 +1,9 @@
 /** What ferryd does as a program: arguments, signals, exit codes. */
 import { closeSync, openSync } from 'node:fs';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { FerryError } from '../protocol/errors.ts';
+import { homeFolder } from '../transfer/local/home-folder.ts';
 import { keepNewSpaceSmall } from '../transfer/local/new-space.ts';
 import { daemonCommand, type Flags } from './cli.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
@@ -15,8 +15,9 @@ import { addTokenCommands } from './token-commands.ts';
 /** Where the daemon keeps its files: https://specifications.freedesktop.org/basedir-spec/ */
 function defaultState(): string {
   const base = process.env['XDG_STATE_HOME'] ?? '';
-  const state = path.isAbsolute(base) ? base : path.join(homedir(), '.local', 'state');
-  return path.join(state, 'chunkferry');
+  if (path.isAbsolute(base)) return path.join(base, 'chunkferry');
+  const home = homeFolder(process.env, 'set HOME, or give --state');
+  return path.join(home, '.local', 'state', 'chunkferry');
 }
 
 /** Processor time of this process so far, in microseconds. */
@@ -116,7 +117,8 @@ async function check(flags: Flags): Promise<void> {
   try {
     const configuration = await readOptions({ ...flags, env: process.env });
     const { report } = await import('./check.ts');
-    process.stdout.write(await report(configuration, defaultState()));
+    const state = configuration.options.state ?? defaultState();
+    process.stdout.write(await report(configuration, state));
   } catch (error) {
     if (!(error instanceof FerryError)) throw error;
     // Whatever it is, it is a fault of the settings.

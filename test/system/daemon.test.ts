@@ -5,9 +5,10 @@ import test, { type ExecutionContext } from 'ava';
 import { type DaemonProcess, startDaemon } from './helpers/daemon.ts';
 import { type FerryProcess, runFerry, startFerry } from './helpers/ferry.ts';
 import { differences, MiB, type TempFolder, tempFolder, writeRandomFile } from './helpers/files.ts';
-import { type Exit, startProgram } from './helpers/processes.ts';
+import { type Exit, type ProgramOptions, startProgram } from './helpers/processes.ts';
 import { Proxy } from './helpers/proxy.ts';
 import { checkLog, ferryExits, setScene } from './helpers/scene.ts';
+import { runTool, testAsRoot } from './helpers/trace.ts';
 
 async function folderFor(t: ExecutionContext): Promise<TempFolder> {
   const folder = await tempFolder();
@@ -28,8 +29,11 @@ async function daemonFor(
 }
 
 /** A ferryd that must refuse to start. */
-async function refused(args: readonly string[]): Promise<Exit & { stderr: string }> {
-  const { child, exit } = startProgram('ferryd', args, ['ignore', 'ignore', 'pipe'], {});
+async function refused(
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<Exit & { stderr: string }> {
+  const { child, exit } = startProgram('ferryd', args, ['ignore', 'ignore', 'pipe'], options);
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
@@ -142,6 +146,49 @@ test.serial(
     t.is((await refused([...args, scene.served])).code, 11);
   },
 );
+
+testAsRoot('a state folder without room, or read-only: each of its files says so', async (t) => {
+  const folder = await folderFor(t);
+  await Promise.all([mkdir(folder.at('served')), mkdir(folder.at('state'))]);
+  const state = folder.at('state');
+  const args = [folder.at('served'), '--state', state, '--listen', '127.0.0.1:0'];
+  runTool('mount', '-t', 'tmpfs', '-o', 'size=4k,mode=700', 'chunkferry', state);
+  t.teardown(() => runTool('umount', '-l', state));
+  const says = async (file: string, why: string): Promise<void> => {
+    const { code, stderr } = await refused(args);
+    t.is(code, 2, stderr);
+    const sentences = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
+    t.is(sentences.length, 1, stderr);
+    t.true(sentences[0]?.startsWith(`ferryd: Cannot use "${folder.at('state', file)}": ${why}`));
+  };
+  // A file more has room each time, and the start goes on where the last one ended.
+  for (const [kib, file] of [
+    [4, 'tokens.json'],
+    [8, 'key.pem'],
+    [12, 'cert.pem'],
+    [16, 'ferryd.json'],
+  ] as const) {
+    runTool('mount', '-o', `remount,size=${kib}k`, state);
+    await says(file, 'ENOSPC: ');
+  }
+  runTool('mount', '-o', 'remount,ro', state);
+  await says('ferryd.json', 'EROFS: ');
+});
+
+testAsRoot('a user without a home folder is told what to give', async (t) => {
+  const env = { HOME: undefined, XDG_STATE_HOME: undefined, XDG_CONFIG_HOME: undefined };
+  const options = { env, through: ['setpriv', '--reuid', '12345', '--clear-groups'] };
+  const home = 'This user has no home folder: set HOME';
+  for (const args of [['/nowhere'], ['check', '/nowhere'], ['token', 'list']]) {
+    const { code, stderr } = await refused(args, options);
+    t.is(code, 2, stderr);
+    t.regex(stderr, /^(?:\{.*\n)?ferryd: .*\n$/);
+    t.true(stderr.endsWith(`ferryd: ${home}, or give --state.\n`), stderr);
+  }
+  const { code, stderr } = await runFerry(['ls', 'nas:'], options);
+  t.is(code, 2, stderr);
+  t.is(stderr, `ferry: ${home} or XDG_CONFIG_HOME.\n`);
+});
 
 test.serial('a free port is told in the log and in the state folder', async (t) => {
   const folder = await folderFor(t);
