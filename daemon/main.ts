@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * ferryd: loads the program, where it may open the files for that. Node opens many at once to load it, and
- * fails in their midst with a stack.
+ * ferryd: loads the program, where the process may do what that takes. Node fails in its midst with a stack,
+ * where too few files may be opened or too little memory may be used.
  */
 import { leastFiles, openFilesLimit } from './descriptors.ts';
 
@@ -15,4 +15,11 @@ if (files !== undefined && files < leastFiles) {
   );
   process.exit(limitExitCode);
 }
-await import('./program.ts');
+await import('./program.ts').catch((error: unknown) => {
+  // The program tells its own failures: what comes here was met before it began.
+  if (!(error instanceof RangeError) || !error.message.includes('emory')) throw error;
+  process.stderr.write(
+    'ferryd: This process may use too little memory to start: allow it more (ulimit -v, LimitAS=).\n',
+  );
+  process.exit(1);
+});

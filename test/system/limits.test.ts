@@ -462,6 +462,15 @@ test.serial('where too few files may be opened, ferryd says so, and does not sta
   }
 });
 
+test.serial('where too little memory is allowed, ferryd says so, and does not start', async (t) => {
+  if (!isLinux) return;
+  // Node itself starts with it, and has none for what WebAssembly asks for.
+  const through = ['prlimit', `--as=${4_000_000 * 1024}`];
+  const { code, stderr } = await runFerryd(['token', 'list'], { through });
+  t.is(code, 1);
+  t.regex(stderr, /^ferryd: This process may use too little memory .*ulimit -v.*\n$/);
+});
+
 test.serial('with the fewest files that do, trees and large files go both ways', async (t) => {
   if (!isLinux) return;
   const through = ['prlimit', `--nofile=${leastFiles}:${leastFiles}`];
