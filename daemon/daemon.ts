@@ -5,13 +5,14 @@ import path from 'node:path';
 import { FerryError } from '../protocol/errors.ts';
 import { shown } from '../protocol/paths.ts';
 import { openLocalStorage } from '../transfer/local/local-storage.ts';
+import { openFilesLimit } from '../transfer/local/open-files.ts';
 import type { Storage } from '../transfer/storage.ts';
 import { AllowList } from './allow-list.ts';
 import { Allowances } from './allowances.ts';
 import { Benches } from './benches.ts';
 import { type Identity, loadIdentity } from './certificate.ts';
 import { Counts } from './counts.ts';
-import { fitDescriptors, openFilesLimit } from './descriptors.ts';
+import { fitDescriptors } from './descriptors.ts';
 import { keepFree } from './free-space.ts';
 import { type DaemonLimits, daemonLimits, limitNames } from './limits.ts';
 import { type Note, noteName, pairingLink } from './link.ts';
@@ -55,7 +56,7 @@ export async function startDaemon(
   cpuUs: () => number,
 ): Promise<Daemon> {
   // One object for all who were given it: a reload changes its values.
-  const fit = await fitting(options.shares.length, log);
+  const fit = fitting(options.shares.length, log);
   const limits = { ...fit(options.limits) };
   const tokens = await Tokens.open(stateFolder, log);
   tokens.configure(options.grants);
@@ -162,8 +163,8 @@ interface Live {
 type Fit = (wanted: Partial<DaemonLimits>) => DaemonLimits;
 
 /** All limits, lowered to what the process may open, which is told. */
-async function fitting(shares: number, log: Logger): Promise<Fit> {
-  const files = await openFilesLimit();
+function fitting(shares: number, log: Logger): Fit {
+  const files = openFilesLimit();
   return (wanted) => {
     const limits = daemonLimits(wanted);
     if (files === undefined) return limits;

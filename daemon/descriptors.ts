@@ -2,7 +2,6 @@
  * Keeps a daemon below its descriptor limit. At the limit Node drops new connections without a word,
  * so that nobody could be told why: fewer are let in instead.
  */
-import { readFile } from 'node:fs/promises';
 import type { DaemonLimits } from './limits.ts';
 
 /** The program's own: its libraries, threads, listening socket, log, state. */
@@ -13,13 +12,6 @@ const shareFiles = 80;
 const transferFiles = 2;
 /** With fewer there is no room for a client beside one share. */
 export const leastFiles: number = ownFiles + shareFiles + 16;
-
-/** How many files this process may open; undefined where the system does not tell. */
-export async function openFilesLimit(): Promise<number | undefined> {
-  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '');
-  const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
-  return soft === undefined ? undefined : Number(soft);
-}
 
 /** The limits that so many open files have room for: connections and transfers have about half each. */
 export function fitDescriptors(limits: DaemonLimits, files: number, shares: number): DaemonLimits {

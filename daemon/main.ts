@@ -3,12 +3,13 @@
  * ferryd: loads the program, where the process may do what that takes. Node fails in its midst with a stack,
  * where too few files may be opened or too little memory may be used.
  */
-import { leastFiles, openFilesLimit } from './descriptors.ts';
+import { openFilesLimit } from '../transfer/local/open-files.ts';
+import { leastFiles } from './descriptors.ts';
 
 /** As any limit that is reached: docs/cli.md, "Exit codes". */
 const limitExitCode = 8;
 
-const files = await openFilesLimit();
+const files = openFilesLimit();
 if (files !== undefined && files < leastFiles) {
   process.stderr.write(
     `ferryd: This process may open ${files} files, and takes at least ${leastFiles}: allow it more (ulimit -n, LimitNOFILE=).\n`,

@@ -1,7 +1,8 @@
 /** Each limit of a daemon, reached by the real programs: exit 8, its name, and the others are served. */
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { leastFiles } from '../../daemon/descriptors.ts';
@@ -483,6 +484,53 @@ test.serial('with the fewest files that do, trees and large files go both ways',
   t.deepEqual(await differences(scene.at('tree'), scene.there('tree')), []);
   t.deepEqual(await differences(scene.at('tree'), scene.at('back', 'tree')), []);
 });
+
+/** Small files in one folder and in folders of their own, between large ones: more than may be open. */
+async function writeMixedTree({ folder }: Scene): Promise<string> {
+  const tree = folder.at('tree');
+  await mkdir(tree);
+  for (let i = 0; i < 8; i += 1) {
+    await writeRandomFile(folder.at('tree', `${i < 4 ? 'a' : 'z'}-large${i}`), 3 * MiB);
+  }
+  for (let i = 0; i < 600; i += 1) {
+    await writeRandomFile(folder.at('tree', `small${i}`), 100 + i);
+  }
+  for (let i = 0; i < 200; i += 1) {
+    await mkdir(folder.at('tree', `the${i}`));
+    await writeRandomFile(folder.at('tree', `the${i}`, 'only'), 10);
+  }
+  return tree;
+}
+
+// In memory nothing waits for the disk.
+for (const files of [leastFiles, 256]) {
+  test.serial(
+    `small files that wait leave the daemon room for large ones, ${files} files`,
+    async (t) => {
+      if (!isLinux) return;
+      const through = ['prlimit', `--nofile=${files}:${files}`];
+      const scene = await limitedScene(t, {}, { through, where: tmpdir() });
+      const tree = await writeMixedTree(scene);
+      await scene.ferry(['upload', tree, scene.url('')], 0);
+      t.deepEqual(await differences(tree, scene.there('tree')), []);
+    },
+  );
+}
+
+for (const files of [100, 200]) {
+  test.serial(
+    `small files that wait leave a client room for large ones, ${files} files`,
+    async (t) => {
+      if (!isLinux) return;
+      const through = ['prlimit', `--nofile=${files}:${files}`];
+      const scene = await limitedScene(t, {}, { where: tmpdir() });
+      const tree = await writeMixedTree(scene);
+      await rename(tree, scene.there('tree'));
+      await scene.ferry(['download', scene.url('tree'), scene.at('back')], 0, { through });
+      t.deepEqual(await differences(scene.there('tree'), scene.at('back', 'tree')), []);
+    },
+  );
+}
 
 (isRoot && isLinux ? test.serial : test.serial.skip)(
   'freeBytes: some of the disk stays free; with space again the same command carries on',

@@ -77,6 +77,8 @@ export interface Operations {
   expire(partialAgeMs: number, exclusive: boolean): void;
   /** Names of locks whose partials are not there. */
   strayLocks(): string[];
+  /** Settles when no page is under way: none has files open. */
+  settled(): Promise<void>;
   /** Removes the staging folder if nothing is in it, once no page is under way. */
   tidy(): Promise<void>;
   /** Closes every descriptor that is not the caller's, once no page is under way. */
@@ -135,6 +137,7 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
     syncStaging: () => about('', () => staging.sync()),
     expire: (partialAgeMs, exclusive) => about('', () => staging.expire(partialAgeMs, exclusive)),
     strayLocks: () => about('', () => staging.strayLocks()),
+    settled: () => smallBatches.settled(),
     async tidy() {
       await smallBatches.settled();
       about('', () => staging.tidy());

@@ -1,19 +1,24 @@
 /** A page of small files and folders on its way into a folder: all files are written, then synced, then named. */
 import { closeSync, constants, fchmodSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Entry, modeMask, storedFolderMode } from '../../protocol/entry.ts';
 import { TransferError } from '../../protocol/errors.ts';
 import { joinPath, shown } from '../../protocol/paths.ts';
 import { setModified } from './entries.ts';
 import { isErrno, type PackedError, packError, storageError } from './errors.ts';
 import type { Directory, Folder } from './folder.ts';
+import { isScarce } from './open-files.ts';
 import { deleteFile, makeTries, type Staging } from './staging.ts';
 import type { SyncLane } from './sync-lane.ts';
 import { SyncList } from './sync-list.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-/** So often a file waits for others to give descriptors back. */
+/** So often a file waits for others to give descriptors back, and so long where they are nobody's here. */
 const turnsMost = 64;
+const turnMs = 20;
+/** So many stay open however scarce descriptors are, or each would have a wait for the disk to itself. */
+const heldLeast = 8;
 /** Mode until the content is complete. */
 const ownerOnly = 0o600;
 
@@ -68,16 +73,27 @@ export class SmallBatch {
   /** Writes the contents of the files, which lie end to end in `content`, and has them on the disk. */
   async stage(content: Uint8Array): Promise<void> {
     let position = 0;
+    // Turns since a file was staged: where one has waited in vain, the next ones need not.
+    let turns = 0;
     for (const [index, entry] of this.#entries.entries()) {
       if (entry.kind !== 'file') continue;
       const bytes = content.subarray(position, position + entry.size);
       position += entry.size;
-      // Files that wait for their sync may have used up all descriptors: ours, or those of another page.
-      for (let turns = 0; !this.#isStaged(index, entry, bytes, turns < turnsMost); turns += 1) {
+      // All descriptors may be used up: by ours and another page's, which wait for their sync, or by others.
+      for (; !this.#isStaged(index, entry, bytes, turns < turnsMost); turns += 1) {
+        if (turns > 0) await sleep(turnMs);
         await this.#sync();
       }
+      if (this.failures[index] === undefined) turns = 0;
+      if (this.#leavesTooFew()) await this.#sync();
     }
     if (this.#written.length > 0) await this.#sync();
+  }
+
+  /** Whether the files that wait are better closed: large ones, connections and folders need descriptors, too. */
+  #leavesTooFew(): boolean {
+    const fd = this.#written.at(-1)?.fd;
+    return fd !== undefined && this.#written.length >= heldLeast && isScarce(fd);
   }
 
   /** Stages a file, or notes its failure; false when no descriptor was left, if one may come yet. */

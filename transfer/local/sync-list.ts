@@ -2,7 +2,8 @@
 import { closeSync, fsyncSync } from 'node:fs';
 import { TransferError } from '../../protocol/errors.ts';
 import { subject } from './errors.ts';
-import type { Folder } from './folder.ts';
+import { closedOnError, type Folder } from './folder.ts';
+import { isScarce } from './open-files.ts';
 import type { SyncLane } from './sync-lane.ts';
 
 export class SyncList {
@@ -32,7 +33,10 @@ export class SyncList {
     }
   }
 
-  /** The same in a lane: the folders are taken hold of at once, and their batch may end. */
+  /**
+   * The same in a lane: the folders are taken hold of at once, and their batch may end. Of many where few files
+   * may be open, those that would take up too many are synced here.
+   */
   async flushIn(lane: SyncLane): Promise<void> {
     const paths = this.#taken();
     const failures = await lane.syncNames(this.#hold(paths));
@@ -51,7 +55,10 @@ export class SyncList {
     const fds: number[] = [];
     for (const path of paths) {
       try {
-        fds.push(this.#folder.hold(this.#folder.directory(path)).fd);
+        const { fd } = this.#folder.hold(this.#folder.directory(path));
+        // The first one stays: with it the lane asks whether the file system still accepts changes.
+        if (fds.length > 0 && isScarce(fd)) syncAndClose(fd);
+        else fds.push(fd);
       } catch (cause) {
         for (const fd of fds) closeSync(fd);
         throw notDurable(path, cause);
@@ -59,6 +66,11 @@ export class SyncList {
     }
     return fds;
   }
+}
+
+function syncAndClose(fd: number): void {
+  closedOnError(fd, () => fsyncSync(fd));
+  closeSync(fd);
 }
 
 function notDurable(path: string, cause: unknown): TransferError {
