@@ -35,9 +35,14 @@ export async function connectionsFor(
   return (await session.isFurtherThan(severalFromMs)) ? several : 1;
 }
 
-/** Tells of a file that gets fewer connections than were asked for: the daemon lets no more in. */
+/** Jobs in which it was told. */
+const told = new WeakSet<Job>();
+
+/** Tells once of a file that gets fewer connections than were asked for: the daemon lets no more in. */
 export function tellFewer({ options, job }: Context, connections: number, path: string): void {
   if (options.connections === undefined || connections >= options.connections) return;
+  if (told.has(job)) return;
+  told.add(job);
   const message = `The daemon lets ${connections} of ${options.connections} connections in.`;
   job.emit({ type: 'warning', message, path });
 }

@@ -30,6 +30,8 @@ export class Session {
   #dialing: Promise<Connection> | undefined;
   /** Failed attempts since something last came forward. */
   #attempts = 0;
+  /** Failures counted so far. */
+  #failures = 0;
   #everConnected = false;
   /** Whether anything ever came forward. */
   #everProgressed = false;
@@ -128,6 +130,7 @@ export class Session {
   async #redial<T>(open: () => Promise<T>): Promise<T> {
     for (;;) {
       if (this.#attempts > 0) await this.#backOff();
+      const failures = this.#failures;
       try {
         const opened = await open();
         this.#everConnected = true;
@@ -137,12 +140,18 @@ export class Session {
         this.#signal?.throwIfAborted();
         const mayRetry = this.#everConnected || this.#options.retryFirst;
         if (!(error instanceof FerryError) || !error.retryable || !mayRetry) throw error;
-        this.#failed(error);
+        this.#failed(error, failures);
       }
     }
   }
 
-  #failed(error: FerryError): void {
+  /**
+   * An attempt failed that began when so many failures had been counted. One that is over by then was met by
+   * others of ours, too: it counts once.
+   */
+  #failed(error: FerryError, failuresBefore: number): void {
+    if (this.#failures > failuresBefore) return;
+    this.#failures += 1;
     this.#lastFailure = error;
     this.#attempts += 1;
     if (this.#attempts <= this.#options.retries) return;
@@ -200,7 +209,7 @@ export class Session {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
     connection.close();
-    this.#failed(failure);
+    this.#failed(failure, this.#failures);
   }
 
   /**
@@ -221,10 +230,11 @@ export class Session {
         for (const connection of connections) connection.close();
         return await this.run((connection) => work([connection]));
       }
+      const failures = this.#failures;
       try {
         return await this.#companions.beside(() => work(connections));
       } catch (error) {
-        this.#failed(this.#retryable(error));
+        this.#failed(this.#retryable(error), failures);
       } finally {
         for (const connection of connections) connection.close();
       }
@@ -272,9 +282,9 @@ const isTurnedAway = (error: unknown): boolean =>
 
 /** Waits for the answer to a ping; gives why there will be none, where the connection ends instead. */
 async function pinged(connection: Connection): Promise<FerryError | undefined> {
-  const answered = new Promise<undefined>((resolve) => {
-    connection.pings.onRoundTrip = () => resolve(undefined);
-  });
+  const answered = connection.pings.nextAnswer();
   connection.ping();
-  return await Promise.race([answered, connection.closed]);
+  const failure = await Promise.race([answered, connection.closed]);
+  if (connection.isOpen) return undefined;
+  return failure ?? new FerryError('connection-lost', 'The connection was lost.');
 }

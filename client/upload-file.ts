@@ -127,8 +127,11 @@ export class FileUpload {
 
   /** Another connection's part; when it is lost, the others send what it had to. */
   #join(sending: Sending, connection: Connection, { transfer, epoch }: Want): void {
-    const request = connection.open({ type: 'join', request: 0, transfer, epoch });
-    sending.serve(request).catch((error: unknown) => {
+    const serve = async (): Promise<void> => {
+      // It may be lost by now, which must not end what it comes to help.
+      await sending.serve(connection.open({ type: 'join', request: 0, transfer, epoch }));
+    };
+    serve().catch((error: unknown) => {
       // The file's outcome may overtake the word that this connection is not needed any more.
       if (this.#isDone) return;
       const message = error instanceof FerryError ? error.message : String(error);

@@ -11,6 +11,7 @@ export class Pings {
   roundTripMs: number | undefined;
   /** Told of each answered one. */
   onRoundTrip: (ms: number) => void = () => undefined;
+  #waiting: (() => void)[] = [];
 
   /** Gives the token of a new one. */
   next(): bigint {
@@ -29,6 +30,12 @@ export class Pings {
     const tookMs = performance.now() - saidAtMs;
     this.took(tookMs);
     this.onRoundTrip(tookMs);
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Settles when the next one is answered, for all who wait for it. */
+  async nextAnswer(): Promise<void> {
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   /** Something else than a ping went there and back. */

@@ -22,7 +22,7 @@ export interface Executor {
 
 /**
  * Calls `name` of `operations`, and rejects with what it throws; TypeScript can't follow the tie of name
- * and arguments. Where no descriptor was left, pages of small files give theirs back first.
+ * and arguments. Where one fails as no descriptor was left, pages of small files give theirs back first.
  */
 export async function callOperation<N extends keyof Operations>(
   operations: Operations,

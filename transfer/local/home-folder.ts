@@ -8,8 +8,15 @@ export function homeFolder(
   remedy: string,
 ): string {
   try {
-    return HOME ?? homedir();
+    // An empty one would mean the current folder, which may be served.
+    const home = HOME ?? homedir();
+    if (home !== '') return home;
   } catch (cause) {
-    throw new FerryError('usage', `This user has no home folder: ${remedy}.`, { cause });
+    throw noHome(remedy, cause);
   }
+  throw noHome(remedy);
+}
+
+function noHome(remedy: string, cause?: unknown): FerryError {
+  return new FerryError('usage', `This user has no home folder: ${remedy}.`, { cause });
 }

@@ -93,10 +93,12 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
   const listings = new Map<number, Listing>();
   let lastListing = 0;
   /** What an operation gives, once the names are on the disk that it counted on: those of pages, too. */
-  const whenNamed = async <T>(result: T): Promise<T> => {
+  const whenNamed = async <T>(result: T | Promise<T>): Promise<T> => {
+    const known = await result;
     await smallBatches.namesSynced();
-    return result;
+    return known;
   };
+  const commitNow: Commit = (requests) => commit(folder, staging, durable, requests);
   return {
     stat: (path) => whenNamed(stat(folder, path)),
     openList(path, recursive) {
@@ -122,7 +124,8 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
     openPartial: (path, fresh) => openPartial(folder, staging, path, fresh),
     openScratch: () => openScratch(staging),
     replaceJournal: (path, bytes) => replaceJournal(staging, path, bytes, durable),
-    commit: (requests) => whenNamed(commit(folder, staging, durable, requests)),
+    commit: (requests) =>
+      whenNamed(commitWithRoom(requests, commitNow, () => smallBatches.settled())),
     discard: (path) => discard(staging, path),
     async examine(base, entries, policy) {
       const answers = examine(folder, base, entries, policy, durable);
@@ -150,6 +153,23 @@ export function createOperations({ root, durable, source }: OperationsOptions): 
       folder.close();
     },
   };
+}
+
+type Commit = (requests: readonly CommitRequest[]) => (PackedError | undefined)[];
+
+/** Commits; what found no descriptor left once more, when pages of small files have given theirs back. */
+async function commitWithRoom(
+  requests: readonly CommitRequest[],
+  commitNow: Commit,
+  settled: () => Promise<void>,
+): Promise<(PackedError | undefined)[]> {
+  const failures = commitNow(requests);
+  const again = [...requests.keys()].filter((i) => failures[i]?.failure === 'limit');
+  if (again.length === 0) return failures;
+  await settled();
+  const second = commitNow(again.map((i) => requests[i] as CommitRequest));
+  for (const [place, i] of again.entries()) failures[i] = second[place];
+  return failures;
 }
 
 function openRoot(root: string, reach: Reach): Folder {

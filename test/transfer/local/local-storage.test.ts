@@ -92,6 +92,19 @@ const openWithoutAny = `
   const opening = storage.openSource('b1').then((source) => source.close(), (error) => [error]);
   await tell(await Promise.all([storing, opening]));
 `;
+/** The same, and commits a file that is whole. */
+const commitWithoutAny = `
+  (await import('node:fs')).mkdirSync(process.env.ROOT + '/sub');
+  const offer = { size: 1, chunkBytes: 65536, identity: new Uint8Array(0), rewindable: true };
+  const sink = await storage.openSink('sub/large', offer, false);
+  await sink.write(0, [content.subarray(0, 1)], [0n]);
+  const storing = storage.putSmall('', page('a'));
+  try {
+    for (;;) openSync('/dev/null');
+  } catch {}
+  const commit = sink.commit({ size: 1, mtimeNs: 0n, mode: 0o644 }).catch((error) => [error]);
+  await tell(await Promise.all([storing, commit]));
+`;
 /** Stores a page when somebody else has taken all descriptors, and gives them back only in a moment. */
 const storeWithoutAny = `
   const { closeSync } = await import('node:fs');
@@ -137,7 +150,12 @@ test('a page that finds no descriptor waits for one', async (t) => {
   t.is(await failuresOf(t, root, storeWithoutAny), 'none');
 });
 
-test('who finds no descriptor has those of pages', async (t) => {
-  const root = await mkdtemp(join(tmpdir(), 'chunkferry-'));
-  t.is(await failuresOf(t, root, openWithoutAny), 'none');
-});
+for (const [what, script] of [
+  ['opens a file', openWithoutAny],
+  ['commits one', commitWithoutAny],
+] as const) {
+  test(`who ${what} and finds no descriptor has those of pages`, async (t) => {
+    const root = await mkdtemp(join(tmpdir(), 'chunkferry-'));
+    t.is(await failuresOf(t, root, script), 'none');
+  });
+}
