@@ -3,16 +3,22 @@
  * something of our own is through, so it is done then: a job that wants more at once than the daemon allows
  * takes longer, and does not fail.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FerryError } from '../protocol/errors.ts';
 
 /** Names of the limits that what is under way uses up; the message ends in them (docs/protocol.md). */
 const usedUp = /\((?:transfers|transfersPerToken|stagingFilesPerToken|pageBytes)\)\.$/;
 
+/** The daemon lets go of what ended within this time: it is asked again so often. */
+const lingerMs = 2_000;
+const pauseMs = 50;
+
 export class Companions {
   /** Under way, and not waiting for others. */
   #busy = 0;
-  /** How often something ended. */
+  /** How often something ended that may have left room, and when that was last. */
   #ends = 0;
+  #endedAtMs = -Infinity;
   #waiting: (() => void)[] = [];
 
   /** Does `work`, again whenever such a limit stopped it and other work ended since. Throws what it throws. */
@@ -22,26 +28,39 @@ export class Companions {
       const ends = this.#ends;
       try {
         const result = await work();
-        this.#ended();
+        this.#leftRoom();
         return result;
       } catch (error) {
-        const isRefused =
-          error instanceof FerryError && error.failure === 'limit' && usedUp.test(error.message);
-        // What was refused itself leaves no room: it wakes nobody while others may.
-        const hasRoom = this.#ends > ends;
-        if (!isRefused || (this.#busy === 1 && !hasRoom)) {
-          this.#ended();
+        if (!isRefusal(error)) {
+          this.#leftRoom();
           throw error;
         }
         this.#busy -= 1;
-        if (!hasRoom) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        if (this.#ends > ends) continue;
+        if (this.#busy > 0) {
+          await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        } else if (performance.now() - this.#endedAtMs < lingerMs) {
+          await sleep(pauseMs);
+        } else {
+          // What was refused leaves no room, but nobody is left to wait for.
+          this.#wake();
+          throw error;
+        }
       }
     }
   }
 
-  #ended(): void {
+  #leftRoom(): void {
     this.#busy -= 1;
     this.#ends += 1;
+    this.#endedAtMs = performance.now();
+    this.#wake();
+  }
+
+  #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 }
+
+const isRefusal = (error: unknown): boolean =>
+  error instanceof FerryError && error.failure === 'limit' && usedUp.test(error.message);

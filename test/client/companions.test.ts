@@ -56,6 +56,35 @@ test('whatever is begun together, all of it gets its turn, whatever of it fails'
   );
 });
 
+test('what ended before a refusal is heard leaves room at once', async (t) => {
+  const companions = new Companions();
+  let end = (): void => undefined;
+  let refuse: (error: Error) => void = () => undefined;
+  const other = companions.beside(() => new Promise<void>((resolve) => (end = resolve)));
+  let tries = 0;
+  const work = companions.beside(async () => {
+    tries += 1;
+    if (tries === 1) await new Promise((_, reject) => (refuse = reject));
+    return 'done';
+  });
+  end();
+  await other;
+  refuse(refused());
+  t.is(await work, 'done');
+});
+
+test('what the daemon has not let go of yet is waited for a moment', async (t) => {
+  const companions = new Companions();
+  await companions.beside(() => Promise.resolve());
+  let tries = 0;
+  const work = companions.beside(async () => {
+    tries += 1;
+    if (tries < 4) throw refused();
+    return 'done';
+  });
+  t.is(await work, 'done');
+});
+
 test('a limit that nothing under way uses up does not wait for it', async (t) => {
   const companions = new Companions();
   let end = (): void => undefined;

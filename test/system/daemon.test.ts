@@ -176,18 +176,20 @@ testAsRoot('a state folder without room, or read-only: each of its files says so
 });
 
 testAsRoot('a user without a home folder is told what to give', async (t) => {
-  const env = { HOME: undefined, XDG_STATE_HOME: undefined, XDG_CONFIG_HOME: undefined };
-  const options = { env, through: ['setpriv', '--reuid', '12345', '--clear-groups'] };
   const home = 'This user has no home folder: set HOME';
-  for (const args of [['/nowhere'], ['check', '/nowhere'], ['token', 'list']]) {
-    const { code, stderr } = await refused(args, options);
+  for (const HOME of [undefined, '']) {
+    const env = { HOME, XDG_STATE_HOME: undefined, XDG_CONFIG_HOME: undefined };
+    const options = { env, through: ['setpriv', '--reuid', '12345', '--clear-groups'] };
+    for (const args of [['/nowhere'], ['check', '/nowhere'], ['token', 'list']]) {
+      const { code, stderr } = await refused(args, options);
+      t.is(code, 2, stderr);
+      t.regex(stderr, /^(?:\{.*\n)?ferryd: .*\n$/);
+      t.true(stderr.endsWith(`ferryd: ${home}, or give --state.\n`), stderr);
+    }
+    const { code, stderr } = await runFerry(['ls', 'nas:'], options);
     t.is(code, 2, stderr);
-    t.regex(stderr, /^(?:\{.*\n)?ferryd: .*\n$/);
-    t.true(stderr.endsWith(`ferryd: ${home}, or give --state.\n`), stderr);
+    t.is(stderr, `ferry: ${home} or XDG_CONFIG_HOME.\n`);
   }
-  const { code, stderr } = await runFerry(['ls', 'nas:'], options);
-  t.is(code, 2, stderr);
-  t.is(stderr, `ferry: ${home} or XDG_CONFIG_HOME.\n`);
 });
 
 test.serial('a free port is told in the log and in the state folder', async (t) => {

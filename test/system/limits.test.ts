@@ -453,6 +453,19 @@ test.serial(
   },
 );
 
+test.serial('two transfers at once are enough for a tree, up and down', async (t) => {
+  const scene = await limitedScene(t, { transfersPerToken: 2 });
+  for (let i = 0; i < 30; i += 1) {
+    await mkdir(scene.at('tree', `folder${i}`), { recursive: true });
+    for (let j = 0; j < 100; j += 1)
+      await writeFile(scene.at('tree', `folder${i}`, `${j}`), `${i}`);
+  }
+  for (let i = 0; i < 6; i += 1) await writeRandomFile(scene.at('tree', `large${i}`), 3 * MiB);
+  await scene.ferry(['upload', scene.at('tree'), scene.url('')], 0);
+  await scene.ferry(['download', scene.url('tree'), scene.at('back')], 0);
+  t.deepEqual(await differences(scene.at('tree'), scene.at('back', 'tree')), []);
+});
+
 test.serial('where too few files may be opened, ferryd says so, and does not start', async (t) => {
   if (!isLinux) return;
   for (const files of [24, 64, leastFiles - 1]) {
